@@ -1,0 +1,59 @@
+"""`GET /documents`, `GET /documents/{doc_id}`: the library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chalicelib import services
+from chalicelib.api import requests
+from chalicelib.api.envelopes import document_envelope
+from chalicelib.api.routing import Routes
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Documents
+
+routes = Routes(__name__)
+
+# Longer texts are fetched by link: an answer of API Gateway holds 10 MB, one of Lambda 6 MB.
+MAX_TEXT_BYTES = 1024 * 1024
+_LINK_SECONDS = 900
+
+
+@routes.route("/documents", methods=["GET"])
+def list_documents() -> dict[str, Any]:
+    """Answer with the caller's documents, newest first, without their texts."""
+    given = requests.parameters(routes.current_request, "limit", "cursor")
+    scope = f"documents:{routes.owner}"
+    documents = Documents(services.table(), routes.owner)
+    page = documents.page(
+        limit=requests.limit(given), after=requests.decode_cursor(scope, given.get("cursor"))
+    )
+    names = Clusters(services.table(), routes.owner).names({entry.cluster_id for entry in page.documents})
+    return {
+        "documents": [
+            document_envelope(entry, cluster_name=names.get(entry.cluster_id, "")) for entry in page.documents
+        ],
+        "next_cursor": requests.encode_cursor(scope, page.last),
+        "total": documents.count(),
+    }
+
+
+@routes.route("/documents/{doc_id}", methods=["GET"])
+def get_document(doc_id: str) -> dict[str, Any]:
+    """Answer with one document: `text` up to 1 MB, `text_url` beyond."""
+    document = Documents(services.table(), routes.owner).require(doc_id)
+    names = Clusters(services.table(), routes.owner).names({document.cluster_id})
+    answer = {
+        **document_envelope(document, cluster_name=names.get(document.cluster_id, "")),
+        "metadata": document.metadata,
+        "warnings": document.warnings,
+    }
+    # A character has one to four bytes: read the text only if it may fit.
+    if document.characters <= MAX_TEXT_BYTES:
+        text = services.objects().get(document.text_key)
+        if len(text) <= MAX_TEXT_BYTES:
+            return {**answer, "text": text.decode()}
+    return {
+        **answer,
+        "text": None,
+        "text_url": services.objects().presign_get(document.text_key, seconds=_LINK_SECONDS),
+    }

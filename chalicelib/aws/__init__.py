@@ -1,0 +1,1 @@
+"""The only layer that touches boto3: table, queues, objects, secrets."""

@@ -1,0 +1,63 @@
+"""AWS clients: made when first used, one set per process.
+
+A forked child must not share its parent's connections, so the cache is keyed by process id.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from chalicelib import settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+# Long polls last 20 s, so reads must be allowed longer; a dead peer is still noticed within half a minute.
+_CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    max_pool_connections=64,
+    tcp_keepalive=True,
+)
+# SigV4 always: boto3 presigns SigV2 in us-east-1 by default, and only SigV4 posts carry all conditions.
+# Path-style addresses on an emulator, where no name resolves to a bucket.
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
+_S3_LOCAL_CONFIG = _S3_CONFIG.merge(Config(s3={"addressing_style": "path"}))
+
+
+@lru_cache(maxsize=16)
+def _client(service: str, _pid: int) -> Any:
+    endpoint = settings.get().endpoint_url
+    config = _CONFIG
+    if service == "s3":
+        config = _S3_LOCAL_CONFIG if endpoint else _S3_CONFIG
+    return boto3.session.Session().client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+
+
+def dynamodb() -> DynamoDBClient:
+    """Return this process's DynamoDB client."""
+    return _client("dynamodb", os.getpid())  # type: ignore[no-any-return]
+
+
+def sqs() -> SQSClient:
+    """Return this process's SQS client."""
+    return _client("sqs", os.getpid())  # type: ignore[no-any-return]
+
+
+def s3() -> S3Client:
+    """Return this process's S3 client."""
+    return _client("s3", os.getpid())  # type: ignore[no-any-return]
+
+
+def secretsmanager() -> SecretsManagerClient:
+    """Return this process's Secrets Manager client."""
+    return _client("secretsmanager", os.getpid())  # type: ignore[no-any-return]

@@ -1,0 +1,151 @@
+"""SQS: send, receive, hide, delete. One message is one call to work on one job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib import settings
+from chalicelib.aws import clients
+from chalicelib.errors import Unavailable
+
+# SQS's own limits.
+MAX_DELAY_SECONDS = 900
+MAX_BATCH = 10
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery of a message."""
+
+    # Queue name, as in settings.QUEUES.
+    queue: str
+    body: str
+    # Names this delivery; needed to hide or delete it.
+    receipt: str
+    message_id: str
+    # Deliveries so far, this one included.
+    receive_count: int
+
+
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue's approximate counts of messages."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+    @property
+    def total(self) -> int:
+        """All messages, whatever they wait for."""
+        return self.visible + self.in_flight + self.delayed
+
+
+class Queues(Protocol):
+    """What the engine needs of a message queue."""
+
+    def send(self, queue: str, body: str, *, delay: float = 0, group: str | None = None) -> None:
+        """Send one message, visible after `delay` seconds (at most 900); `group` is the tenant it counts for."""
+
+    def hide(self, queue: str, receipt: str, seconds: float) -> None:
+        """Keep a received message invisible for `seconds` from now. A delivery that is over is no error."""
+
+    def delete(self, queue: str, receipt: str) -> None:
+        """Delete a received message. Twice is no error."""
+
+    def depth(self, queue: str) -> Depth:
+        """Return approximate counts."""
+
+
+@contextmanager
+def _aws_errors() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise Unavailable(f"The queue answered {error.response['Error']['Code']}.") from error
+    except BotoCoreError as error:
+        raise Unavailable("The queue does not answer.") from error
+
+
+# A delivery that ended (visibility ran out, message deleted) is none of the caller's trouble.
+_GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
+
+
+class SqsQueues:
+    """`Queues` on SQS; the URLs come from settings."""
+
+    def send(self, queue: str, body: str, *, delay: float = 0, group: str | None = None) -> None:
+        """See `Queues.send`."""
+        parameters: dict[str, Any] = {"QueueUrl": settings.get().queue_url(queue), "MessageBody": body}
+        if delay > 0:
+            parameters["DelaySeconds"] = min(MAX_DELAY_SECONDS, max(1, round(delay)))
+        if group:
+            parameters["MessageGroupId"] = group  # fair queues: on a standard queue this names the tenant
+        with _aws_errors():
+            clients.sqs().send_message(**parameters)
+
+    def hide(self, queue: str, receipt: str, seconds: float) -> None:
+        """See `Queues.hide`."""
+        try:
+            clients.sqs().change_message_visibility(
+                QueueUrl=settings.get().queue_url(queue),
+                ReceiptHandle=receipt,
+                VisibilityTimeout=max(0, min(43_200, round(seconds))),
+            )
+        except ClientError as error:
+            if not any(code in error.response["Error"]["Code"] for code in _GONE):
+                raise Unavailable(f"The queue answered {error.response['Error']['Code']}.") from error
+        except BotoCoreError as error:
+            raise Unavailable("The queue does not answer.") from error
+
+    def delete(self, queue: str, receipt: str) -> None:
+        """See `Queues.delete`."""
+        with _aws_errors():
+            clients.sqs().delete_message(QueueUrl=settings.get().queue_url(queue), ReceiptHandle=receipt)
+
+    def delete_many(self, queue: str, receipts: Sequence[str]) -> None:
+        """Delete up to ten received messages in one request. What fails comes back by itself."""
+        entries: Any = [{"Id": str(i), "ReceiptHandle": receipt} for i, receipt in enumerate(receipts)]
+        with _aws_errors():
+            clients.sqs().delete_message_batch(QueueUrl=settings.get().queue_url(queue), Entries=entries)
+
+    def receive(self, queue: str, *, limit: int, wait: int, visibility: int) -> list[Received]:
+        """Receive up to `limit` (≤ 10) messages, waiting up to `wait` s for the first; hidden for `visibility` s."""
+        with _aws_errors():
+            answer = clients.sqs().receive_message(
+                QueueUrl=settings.get().queue_url(queue),
+                MaxNumberOfMessages=limit,
+                WaitTimeSeconds=wait,
+                VisibilityTimeout=visibility,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+        return [
+            Received(
+                queue=queue,
+                body=raw["Body"],
+                receipt=raw["ReceiptHandle"],
+                message_id=raw["MessageId"],
+                receive_count=int(raw.get("Attributes", {}).get("ApproximateReceiveCount", "1")),
+            )
+            for raw in answer.get("Messages", [])
+        ]
+
+    def depth(self, queue: str) -> Depth:
+        """See `Queues.depth`."""
+        with _aws_errors():
+            attributes = clients.sqs().get_queue_attributes(
+                QueueUrl=settings.get().queue_url(queue),
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                    "ApproximateNumberOfMessagesDelayed",
+                ],
+            )["Attributes"]
+        return Depth(
+            visible=int(attributes["ApproximateNumberOfMessages"]),
+            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+            delayed=int(attributes.get("ApproximateNumberOfMessagesDelayed", "0")),
+        )

@@ -1,0 +1,229 @@
+"""The DynamoDB table: conditional writes, transactions, pages.
+
+`Table` is what the job engine and the library are written against; tests run the same code on
+`MemoryTable` (tests/memory.py), which passes the same contract suite.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.aws import clients
+from chalicelib.aws.expressions import (
+    Item,
+    Key,
+    Put,
+    Update,
+    Write,
+    decode_item,
+    encode,
+    encode_key,
+    request,
+)
+from chalicelib.errors import Unavailable
+
+_BATCH_GET = 100  # DynamoDB's own limit of keys in one BatchGetItem
+_BATCH_TRIES = 6
+
+
+class ConditionFailed(Exception):
+    """A conditional write was refused. `item` is what is there instead (None: nothing)."""
+
+    def __init__(self, item: Item | None) -> None:
+        super().__init__("condition failed")
+        self.item = item
+
+
+class TransactionFailed(Exception):
+    """A transaction wrote nothing. `failed` holds the positions of the writes whose conditions did not hold.
+
+    Empty: the transaction met another one (a conflict) and may simply be tried again.
+    """
+
+    def __init__(self, failed: frozenset[int]) -> None:
+        super().__init__(f"transaction failed at {sorted(failed)}")
+        self.failed = failed
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a query."""
+
+    items: list[Item]
+    # Position to go on from, or None at the end.
+    next_key: Item | None
+
+
+class Table(Protocol):
+    """What the engine needs of a database."""
+
+    def get(self, key: Key, *, consistent: bool = True) -> Item | None:
+        """Return the item, or None."""
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """Return those items that exist."""
+
+    def write(self, write: Write) -> Item:
+        """Do one write; return the item as it is now. Raise ConditionFailed."""
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """Do all writes or none. Raise TransactionFailed."""
+
+    def query(
+        self,
+        partition: tuple[str, Any],
+        *,
+        index: str | None = None,
+        sort: tuple[str, str, Any] | None = None,
+        limit: int = 100,
+        forward: bool = True,
+        start: Item | None = None,
+    ) -> Page:
+        """Return items of one partition `(attribute, value)` in sort order.
+
+        `sort` is `(attribute, "begins_with" | "<=" | ">=", value)`.
+        """
+
+
+@contextmanager
+def _aws_errors() -> Iterator[None]:
+    """Turn what the network or DynamoDB throws into our tree; conditions pass through."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "ConditionalCheckFailedException":
+            item: Any = error.response.get("Item")
+            raise ConditionFailed(decode_item(item) if item else None) from None
+        if code == "TransactionCanceledException":
+            raise _transaction_failed(error) from None
+        if code == "TransactionConflictException":
+            raise Unavailable("The database was busy with the same item.") from error
+        if code == "ValidationException":
+            raise
+        raise Unavailable(f"The database answered {code}.") from error
+    except BotoCoreError as error:
+        raise Unavailable("The database does not answer.") from error
+
+
+def _transaction_failed(error: ClientError) -> Exception:
+    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])  # type: ignore[assignment]
+    codes = [reason.get("Code", "None") for reason in reasons]
+    failed = frozenset(i for i, code in enumerate(codes) if code == "ConditionalCheckFailed")
+    if failed or "TransactionConflict" in codes:
+        return TransactionFailed(failed)
+    named = sorted({code for code in codes if code != "None"})
+    return Unavailable(f"The database refused a transaction ({', '.join(named) or 'no reason given'}).")
+
+
+class DynamoTable:
+    """`Table` on DynamoDB."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get(self, key: Key, *, consistent: bool = True) -> Item | None:
+        """See `Table.get`."""
+        with _aws_errors():
+            answer = clients.dynamodb().get_item(
+                TableName=self.name, Key=encode_key(key), ConsistentRead=consistent
+            )
+        return decode_item(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        """See `Table.get_many`. Throttled keys are asked for again with backoff."""
+        found: dict[Key, Item] = {}
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), _BATCH_GET):
+            chunk: Any = {
+                self.name: {"Keys": [encode_key(key) for key in wanted[start : start + _BATCH_GET]]}
+            }
+            for attempt in range(_BATCH_TRIES):
+                with _aws_errors():
+                    answer = clients.dynamodb().batch_get_item(RequestItems=chunk)
+                for raw in answer["Responses"].get(self.name, []):
+                    item = decode_item(raw)
+                    found[item["pk"], item["sk"]] = item
+                chunk = answer.get("UnprocessedKeys")
+                if not chunk:
+                    break
+                time.sleep(0.05 * 2**attempt)
+            else:
+                raise Unavailable("The database throttles reads.")
+        return found
+
+    def write(self, write: Write) -> Item:
+        """See `Table.write`."""
+        _, parameters = request(write, self.name)
+        parameters["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+        client = clients.dynamodb()
+        with _aws_errors():
+            if isinstance(write, Update):
+                answer = client.update_item(**parameters, ReturnValues="ALL_NEW")
+                return decode_item(answer["Attributes"])
+            if isinstance(write, Put):
+                client.put_item(**parameters)
+                return write.item
+            client.delete_item(**parameters)
+            return {}
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        """See `Table.transact`."""
+        actions: Any = [
+            {operation: parameters} for operation, parameters in (request(w, self.name) for w in writes)
+        ]
+        with _aws_errors():
+            clients.dynamodb().transact_write_items(TransactItems=actions)
+
+    def query(
+        self,
+        partition: tuple[str, Any],
+        *,
+        index: str | None = None,
+        sort: tuple[str, str, Any] | None = None,
+        limit: int = 100,
+        forward: bool = True,
+        start: Item | None = None,
+    ) -> Page:
+        """See `Table.query`."""
+        condition, names, values = "#p = :p", {"#p": partition[0]}, {":p": encode(partition[1])}
+        if sort:
+            names["#s"] = sort[0]
+            values[":s"] = encode(sort[2])
+            condition += " AND " + ("begins_with(#s, :s)" if sort[1] == "begins_with" else f"#s {sort[1]} :s")
+        parameters: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "Limit": limit,
+            "ScanIndexForward": forward,
+        }
+        if index:
+            parameters["IndexName"] = index
+        else:
+            parameters["ConsistentRead"] = True
+        if start:
+            parameters["ExclusiveStartKey"] = {name: encode(value) for name, value in start.items()}
+        with _aws_errors():
+            answer = clients.dynamodb().query(**parameters)
+        last = answer.get("LastEvaluatedKey")
+        return Page(
+            items=[decode_item(raw) for raw in answer["Items"]], next_key=decode_item(last) if last else None
+        )
+
+
+def query_all(table: Table, partition: tuple[str, Any], **options: Any) -> Iterator[Item]:
+    """Yield every item of a partition, page by page."""
+    start: Item | None = None
+    while True:
+        page = table.query(partition, start=start, **options)
+        yield from page.items
+        if page.next_key is None:
+            return
+        start = page.next_key

@@ -1,0 +1,68 @@
+"""What this installation can do: each worker says so when it starts, `GET /health` tells it on."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from chalicelib.aws.expressions import Update
+from chalicelib.aws.table import Table
+from chalicelib.jobs.job import now_ms
+
+_PARTITION: Final = "SYSTEM"
+_PREFIX: Final = "CAPABILITY#"
+
+# All that the product offers, with what is said while no worker has reported it.
+KNOWN: Final[dict[str, str]] = {
+    "text": "no worker has started yet",
+    "pdf": "no worker has started yet",
+    "ocr": "scans and images are not read by this version",
+    "speech": "audio and video are not transcribed by this version",
+    "web": "links are not fetched by this version",
+    "youtube": "video sites are not fetched by this version",
+}
+
+
+class CapabilityState(StrEnum):
+    """Whether jobs that need it will run."""
+
+    READY = "ready"
+    PREPARING = "preparing"
+    UNAVAILABLE = "unavailable"
+
+
+class Capability(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that the installation can, will or can't do."""
+
+    state: CapabilityState
+    # Why it is not ready; empty when it is.
+    cause: str = ""
+
+
+def report(table: Table, name: str, capability: Capability) -> None:
+    """Say how it stands with a capability, from now on."""
+    table.write(
+        Update(
+            key=(_PARTITION, _PREFIX + name),
+            set={"state": capability.state, "cause": capability.cause, "updated_at": now_ms()},
+        )
+    )
+
+
+def current(table: Table) -> dict[str, Capability]:
+    """Return every known capability as it stands."""
+    page = table.query(("pk", _PARTITION), sort=("sk", "begins_with", _PREFIX))
+    reported = {
+        item["sk"].removeprefix(_PREFIX): Capability(
+            state=CapabilityState(item["state"]), cause=item["cause"]
+        )
+        for item in page.items
+    }
+    silent = {
+        name: Capability(state=CapabilityState.UNAVAILABLE, cause=cause)
+        for name, cause in KNOWN.items()
+        if name not in reported
+    }
+    return {name: (reported | silent)[name] for name in KNOWN}

@@ -1,0 +1,190 @@
+"""One exception tree. The type says whether a retry can help; the message says what to do about it.
+
+Every error that a user can meet is one of these. Its `type` is part of the API and never changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class SyncBoardError(Exception):
+    """Base of all errors with a meaning for the user.
+
+    `details` are extra keys for the JSON error (numbers and strings only): a limit, an address to use instead.
+    """
+
+    type: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the value of `error` in an API answer and on a failed job."""
+        return {"type": self.type, "message": self.message, "retryable": self.retryable, **self.details}
+
+
+# --- Permanent: the same input fails again -----------------------------------------------------------------
+
+
+class PermanentError(SyncBoardError):
+    """The same input would fail again: FAILURE at once, no retry."""
+
+    type = "permanent_error"
+    status = 422
+
+
+class InvalidRequest(PermanentError):
+    """The request is not what the route takes: wrong JSON, an unknown field, a value out of range."""
+
+    type = "invalid_request"
+    status = 400
+
+
+class Unauthorized(PermanentError):
+    """The bearer token is missing, expired, forged or for somebody else."""
+
+    type = "unauthorized"
+    status = 401
+
+
+class NotFound(PermanentError):
+    """No such thing, or not yours: both answer alike."""
+
+    type = "not_found"
+    status = 404
+
+
+class MethodNotAllowed(PermanentError):
+    """The address exists, but not with this method."""
+
+    type = "method_not_allowed"
+    status = 405
+
+
+class Conflict(PermanentError):
+    """The thing is in a state in which this can't be done."""
+
+    type = "conflict"
+    status = 409
+
+
+class TooLarge(PermanentError):
+    """Over a limit; the message names the limit and, where there is one, the way round it."""
+
+    type = "too_large"
+    status = 413
+
+
+class UnsupportedType(PermanentError):
+    """The bytes are of a kind that nothing here can read."""
+
+    type = "unsupported_type"
+    status = 415
+
+
+class EmptyFile(PermanentError):
+    """There is nothing in the file, or no text in it."""
+
+    type = "empty_file"
+
+
+class BrokenFile(PermanentError):
+    """The file is damaged, or is not what it says it is."""
+
+    type = "broken_file"
+
+
+class PasswordRequired(PermanentError):
+    """The file is encrypted and no (or a wrong) password was given."""
+
+    type = "password_required"
+
+
+class ParserCrashed(PermanentError):
+    """The file made its parser crash or outgrow its limits; the worker lives on."""
+
+    type = "parser_crashed"
+
+
+class SoftTimeLimit(PermanentError):
+    """The work outlived its soft limit and was told to stop."""
+
+    type = "soft_time_limit"
+
+
+class HardTimeLimit(PermanentError):
+    """The work outlived its hard limit and was killed."""
+
+    type = "hard_time_limit"
+
+
+class WorkerLost(PermanentError):
+    """Every attempt's process died at work (killed, out of memory, machine gone)."""
+
+    type = "worker_lost"
+
+
+class AttemptsExhausted(PermanentError):
+    """A transient error came back on every attempt."""
+
+    type = "attempts_exhausted"
+
+
+class UploadMissing(PermanentError):
+    """The upload that the job waits for never came, or is gone."""
+
+    type = "upload_missing"
+
+
+class Cancelled(PermanentError):
+    """The job was cancelled by its owner. Raised inside the work to stop it."""
+
+    type = "cancelled"
+
+
+# --- Transient: the same input may succeed later ------------------------------------------------------------
+
+
+class TransientError(SyncBoardError):
+    """A later attempt may succeed: RETRY with backoff."""
+
+    type = "transient_error"
+    status = 503
+    retryable = True
+
+
+class Unavailable(TransientError):
+    """A service that this one needs (queue, table, bucket) does not answer or throttles."""
+
+    type = "unavailable"
+
+
+class TooManyRequests(TransientError):
+    """The caller has more waiting than one owner may have; come back later."""
+
+    type = "too_many_requests"
+    status = 429
+
+
+class RetryAfter(TransientError):
+    """Not now, but then: the job is deferred and no attempt is spent."""
+
+    type = "retry_after"
+
+    def __init__(self, message: str, seconds: float, **details: Any) -> None:
+        super().__init__(message, **details)
+        self.seconds = seconds
+
+
+class StaleRun(SyncBoardError):
+    """This run no longer holds its job (lease lost, job cancelled or finished elsewhere): stop, write nothing.
+
+    Never shown to a user: the run that does hold the job says how it ended.
+    """
+
+    type = "stale_run"

@@ -1,0 +1,102 @@
+"""The bodies of the event functions: from a Lambda event to the engine and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Protocol
+
+import msgspec
+
+from chalicelib import capabilities, services, settings
+from chalicelib.aws.queues import Received
+from chalicelib.capabilities import Capability, CapabilityState
+from chalicelib.errors import SyncBoardError
+from chalicelib.jobs.consumer import Consumer
+from chalicelib.jobs.intake import Intake
+from chalicelib.jobs.sweeper import Sweeper
+from chalicelib.logs import logger
+
+BatchResponse = dict[str, list[dict[str, str]]]
+
+
+class LambdaContext(Protocol):
+    """What we use of Lambda's context object."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return what is left of this call's time."""
+
+
+def work(event: dict[str, Any], context: LambdaContext, *, offers: Sequence[str]) -> BatchResponse:
+    """Work on the jobs that an SQS event calls for. `offers` are the capabilities that this function brings."""
+    received = _received(event)
+    for message in received:
+        if "visibilityTimeout" not in _record(event, message):
+            # On Lambda a message is hidden for six times the function's time-out; a killed run must come back
+            # within a lease. (A worker of our own received it with the lease.)
+            services.queues().hide(message.queue, message.receipt, settings.get().lease_seconds)
+    keep = _consumer(os.getpid(), tuple(offers)).consume(
+        received, seconds_left=context.get_remaining_time_in_millis() / 1000
+    )
+    return _failures(keep)
+
+
+def take_in(event: dict[str, Any]) -> BatchResponse:
+    """Start the jobs whose uploads an SQS event of S3 notifications names."""
+    intake = Intake(services.table(), services.queues(), services.objects())
+    keep = []
+    for message in _received(event):
+        try:
+            intake.handle(message.body)
+        except (SyncBoardError, msgspec.DecodeError) as error:
+            logger.warning("S3 event kept", extra={"cause": str(error), "message_id": message.message_id})
+            keep.append(message.message_id)
+    return _failures(keep)
+
+
+def sweep() -> dict[str, int]:
+    """Set right what got stuck; return the counts of `sweeper.Swept`."""
+    swept = Sweeper(services.table(), services.queues(), services.objects()).sweep()
+    counts: dict[str, int] = msgspec.to_builtins(swept)
+    return counts
+
+
+@lru_cache(maxsize=1)
+def _consumer(_pid: int, offers: tuple[str, ...]) -> Consumer:
+    """Make this process's consumer; once, so its warm child is kept. Says what it can do."""
+    for name in offers:
+        capabilities.report(services.table(), name, Capability(state=CapabilityState.READY))
+    return Consumer(services.table(), services.queues(), worker=services.worker_name())
+
+
+def _received(event: dict[str, Any]) -> list[Received]:
+    return [
+        Received(
+            queue=_queue_name(record["eventSourceARN"]),
+            body=record["body"],
+            receipt=record["receiptHandle"],
+            message_id=record["messageId"],
+            receive_count=int(record.get("attributes", {}).get("ApproximateReceiveCount", "1")),
+        )
+        for record in event["Records"]
+    ]
+
+
+def _record(event: dict[str, Any], message: Received) -> dict[str, Any]:
+    return next(record for record in event["Records"] if record["messageId"] == message.message_id)
+
+
+def _queue_name(arn: str) -> str:
+    """Return our name of the queue whose ARN ends like its URL."""
+    physical = arn.rpartition(":")[2]
+    for name, url in settings.get().queues.items():
+        if url.rpartition("/")[2] == physical:
+            return name
+    raise settings.SettingsError(f"no SYNCBOARD_QUEUE_… variable holds the queue {physical}")
+
+
+def _failures(keep: Sequence[str]) -> BatchResponse:
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in keep]}

@@ -1,0 +1,1 @@
+"""The job engine: states, transitions, leases, supervision."""

@@ -1,0 +1,243 @@
+"""What a function does with queue messages: take the job, have it worked on, settle how it ended.
+
+The order of writes is the whole trick: the row first, then the message. A message is deleted only when the row
+says that it is not needed any more, so a crash between any two steps leaves either a row that the next delivery
+understands or a row that the sweeper finds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from chalicelib import settings
+from chalicelib.aws.queues import MAX_DELAY_SECONDS, Queues, Received
+from chalicelib.aws.table import Table
+from chalicelib.errors import SyncBoardError, Unavailable, WorkerLost
+from chalicelib.jobs import messages
+from chalicelib.jobs.dispatch import CHECK_AFTER_MS, send_or_leave
+from chalicelib.jobs.job import Job, new_id, now_ms
+from chalicelib.jobs.retry import GiveUp, decide
+from chalicelib.jobs.run import Progress
+from chalicelib.jobs.states import TERMINAL, Stage, State
+from chalicelib.jobs.store import JobStore, Lease, Refused, RunToken
+from chalicelib.jobs.supervisor import Limits, Order, Supervisor
+from chalicelib.logs import logger
+from chalicelib.tasks.registry import TASKS
+
+# Kept free at the end of a function's time to write the outcome.
+_MARGIN_SECONDS = 15.0
+
+
+class _NotNow(Exception):
+    """Keep the message; it comes back by itself after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
+class Stopping(BaseException):
+    """Raised by a signal handler: this process must end soon. The job in hand is given back, uncounted."""
+
+
+class Consumer:
+    """Works on messages of the job queues. One per process: it owns the warm child."""
+
+    def __init__(self, table: Table, queues: Queues, *, worker: str) -> None:
+        self.store = JobStore(table)
+        self.queues = queues
+        self.worker = worker
+        self.supervisor = Supervisor()
+
+    def consume(self, received: Iterable[Received], *, seconds_left: float) -> list[str]:
+        """Work on messages one after the other; return the ids of those that must not be deleted.
+
+        `seconds_left` is what the platform still allows this call.
+        """
+        deadline = time.monotonic() + seconds_left
+        keep = []
+        for message in received:
+            try:
+                self._one(message, deadline)
+            except _NotNow as later:
+                self._hide(message, later.seconds)
+                keep.append(message.message_id)
+            except (messages.UnreadableMessage, SyncBoardError) as error:
+                # Unreadable: goes to the dead letters in the end. Ours: the database or the queue is away.
+                logger.warning("message kept", extra={"cause": str(error), "message_id": message.message_id})
+                keep.append(message.message_id)
+        return keep
+
+    def _one(self, message: Received, deadline: float) -> None:
+        call = messages.decode(message.body)
+        job = self._take(call)
+        if job is None:
+            return
+        token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
+        with logger.append_context_keys(job_id=job.job_id, task=job.task, attempt=job.attempt):
+            logger.info("started", extra={"file": job.filename, "receive_count": message.receive_count})
+            began = time.monotonic()
+            try:
+                outcome = self.supervisor.run(
+                    job,
+                    self._limits(job, deadline),
+                    lambda progress: self._beat(job, token, message, progress),
+                )
+            except Stopping:
+                self._give_back(job, token)
+                raise
+            took = round(time.monotonic() - began, 3)
+            if outcome.error is None:
+                logger.info("succeeded", extra={"seconds": took})
+                return
+            logger.info("ended with an error", extra={"seconds": took, "error": outcome.error})
+            self._settle(job, token, outcome.error)
+
+    # --- Taking --------------------------------------------------------------------------------------------
+
+    def _take(self, call: messages.CallToWork) -> Job | None:
+        """Return the job, now held by a run of ours; None if this message is void."""
+        lease = Lease(dispatch=call.dispatch, run=new_id(), worker=self.worker, until=self._lease_end())
+        try:
+            return self.store.take(call.job_id, lease)
+        except Refused as refusal:
+            job = refusal.job
+        if job is None or job.state in TERMINAL or job.dispatch != call.dispatch:
+            logger.info("void message deleted", extra={"job_id": call.job_id, "dispatch": call.dispatch})
+            return None
+        try:
+            if job.state is State.PROCESSING and not job.run:
+                return self.store.resume(job, lease)
+            return self._take_over(job, lease)
+        except Refused:
+            raise _NotNow(1) from None  # it changed this moment: look again
+
+    def _take_over(self, job: Job, lease: Lease) -> Job | None:
+        """A run of this very message holds the job: wait for its lease, or declare it lost."""
+        skew = settings.get().clock_skew_seconds
+        wait = job.lease_until / 1000 + skew - now_ms() / 1000
+        if job.state is State.PROCESSING and wait > 0:
+            raise _NotNow(wait)
+        if self.lose(job) is None:
+            return None
+        return self.store.take(job.job_id, lease)
+
+    def lose(self, job: Job, *, dispatch: int | None = None) -> Job | None:
+        """End a run whose lease is over: RETRY (returned), or FAILURE when no attempt is left (None)."""
+        token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
+        if job.attempt >= settings.get().max_attempts:
+            lost = WorkerLost(f"The process that worked on this died, {job.attempt} times.")
+            self.store.fail(job, lost.as_dict(), token=token)
+            return None
+        logger.warning("lease lost", extra={"job_id": job.job_id, "attempt": job.attempt, "was": job.worker})
+        return self.store.retry(
+            token,
+            dispatch=job.dispatch if dispatch is None else dispatch,
+            check_at=now_ms() + CHECK_AFTER_MS,
+            stage=Stage.QUEUED,
+            message="The worker was lost; starting again",
+            error=None,
+        )
+
+    # --- While it runs -------------------------------------------------------------------------------------
+
+    def _limits(self, job: Job, deadline: float) -> Limits:
+        task = TASKS[job.task]
+        left = max(1.0, deadline - time.monotonic() - _MARGIN_SECONDS)
+        return Limits(
+            soft=min(task.soft_seconds, left),
+            hard=min(task.hard_seconds, left + _MARGIN_SECONDS / 2),
+            beat=settings.get().lease_seconds / 3,
+        )
+
+    def _beat(self, job: Job, token: RunToken, message: Received, progress: Progress | None) -> Order:
+        """Write progress, renew the lease on the row and on the message."""
+        fields = msgspec.to_builtins(progress) if progress else {}
+        try:
+            row = self.store.renew(token, lease_until=self._lease_end(), progress=fields)
+            self._hide(message, settings.get().lease_seconds)
+        except Refused:
+            return Order.ABANDON
+        except Unavailable as error:
+            # The work goes on; if the lease runs out meanwhile, publishing will be refused.
+            logger.warning("heartbeat failed", extra={"job_id": job.job_id, "cause": error.message})
+            return Order.GO_ON
+        return Order.CANCEL if row.cancel else Order.GO_ON
+
+    def _lease_end(self) -> int:
+        return now_ms() + settings.get().lease_seconds * 1000
+
+    def _hide(self, message: Received, seconds: float) -> None:
+        try:
+            self.queues.hide(message.queue, message.receipt, seconds)
+        except Unavailable as error:
+            logger.warning("message not hidden", extra={"cause": error.message})
+
+    # --- How it ended --------------------------------------------------------------------------------------
+
+    def _settle(self, job: Job, token: RunToken, error: dict[str, Any]) -> None:
+        """Write a run's bad end. Refused: the job went on without this run, so there is nothing to write."""
+        try:
+            if error["type"] == "stale_run":
+                return
+            if error["type"] == "cancelled":
+                self.store.revoke(job, token=token)
+            else:
+                self._retry_or_fail(job, token, error)
+        except Refused as refusal:
+            state = refusal.job.state if refusal.job else None
+            logger.info("outcome void", extra={"job_id": job.job_id, "state": state})
+
+    def _give_back(self, job: Job, token: RunToken) -> None:
+        """The worker stops: another one starts this job over at once, and no attempt is spent."""
+        try:
+            waiting = self.store.retry(
+                token,
+                dispatch=job.dispatch + 1,
+                check_at=now_ms() + CHECK_AFTER_MS,
+                stage=Stage.QUEUED,
+                message="The worker was stopped; waiting for another",
+                error=None,
+                spent=False,
+            )
+        except Refused:
+            return  # it had just been finished
+        logger.info("given back", extra={"job_id": job.job_id})
+        send_or_leave(self.store, self.queues, waiting)
+
+    def _retry_or_fail(self, job: Job, token: RunToken, error: dict[str, Any]) -> None:
+        config = settings.get()
+        decision = decide(
+            error,
+            attempt=job.attempt,
+            max_attempts=config.max_attempts,
+            base=config.backoff_seconds,
+            cap=config.backoff_cap_seconds,
+        )
+        if isinstance(decision, GiveUp):
+            self.store.fail(job, _final(decision.error), token=token)
+            return
+        due = now_ms() + round(decision.delay * 1000)
+        # SQS delays a message by 15 minutes at most; a later one is sent by the sweeper when it is due.
+        late = decision.delay > MAX_DELAY_SECONDS
+        retried = self.store.retry(
+            token,
+            dispatch=job.dispatch + 1,
+            check_at=due if late else due + CHECK_AFTER_MS,
+            stage=Stage.SCHEDULED if late else Stage.QUEUED,
+            message=f"{error['message']} Trying again in {max(1, round(decision.delay))} s.",
+            error=error,
+            spent=decision.spent,
+        )
+        send_or_leave(self.store, self.queues, retried, delay=decision.delay)
+
+
+def _final(error: dict[str, Any]) -> dict[str, Any]:
+    """A job that gave up because its process died every time says so by the documented name."""
+    if error.get("cause") == WorkerLost.type:
+        return WorkerLost(error["message"]).as_dict()
+    return error

@@ -1,0 +1,126 @@
+"""A job as it stands in its row."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from ulid import ULID
+
+from chalicelib.aws.expressions import Item, Key
+from chalicelib.jobs.states import State
+
+# Rows due for a look by the sweeper are spread over this many partitions of the index.
+CHECK_SHARDS = 4
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One job. Times are milliseconds since the epoch; absent numbers are 0, absent texts empty."""
+
+    # Sortable id (ULID): newer jobs sort after older ones.
+    job_id: str
+    # Whose it is: the token's subject.
+    owner: str
+    # Name in the task registry.
+    task: str
+    # Queue that its messages go to.
+    queue: str
+    state: State
+    # What it does or waits for, in words and in percent of this attempt.
+    stage: str
+    message: str = ""
+    percent: int = 0
+    # Runs counted so far, and those allowed.
+    attempt: int = 0
+    # Number of the only message that may start it.
+    dispatch: int = 0
+    # The run that holds it, until when, and where that run is.
+    run: str = ""
+    lease_until: int = 0
+    worker: str = ""
+    # The owner asked to cancel while it ran.
+    cancel: bool = False
+    # What to work on: the task's own parameters.
+    params: dict[str, Any] = {}
+    # File name or link, for people.
+    filename: str = ""
+    # Outcome.
+    result: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    # What a user should know although it went well.
+    warnings: list[str] = []
+    # Each transition: [state, time, attempt, note].
+    timeline: list[list[Any]] = []
+    created_at: int
+    updated_at: int
+    started_at: int = 0
+    finished_at: int = 0
+    # When the sweeper should look, and in which partition of its index.
+    check_at: int = 0
+    check_shard: str = ""
+    # Seconds since the epoch after which the row of a finished job expires.
+    expires_at: int = 0
+
+    @property
+    def key(self) -> Key:
+        """The row's key."""
+        return job_key(self.job_id)
+
+
+# JSON keeps these out of DynamoDB's type system: floats stay floats, and one attribute is one string.
+_JSON_FIELDS = ("params", "result", "error")
+
+
+def job_key(job_id: str) -> Key:
+    """Return the key of a job's row."""
+    return (f"JOB#{job_id}", "JOB")
+
+
+def new_id() -> str:
+    """Return a sortable, unguessable id: 48 bits of time, 80 random bits, 26 characters."""
+    return str(ULID()).lower()
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def check_shard(job_id: str) -> str:
+    """Return the sweeper's partition for a job."""
+    return f"CHECK#{int(job_id[-1], 36) % CHECK_SHARDS}"
+
+
+def isoformat(milliseconds: int) -> str | None:
+    """Return a time as ISO 8601 in UTC with milliseconds, or None for 0."""
+    if not milliseconds:
+        return None
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def pack(fields: dict[str, Any]) -> Item:
+    """Turn fields of a job into attributes of its row."""
+    return {
+        name: msgspec.json.encode(value).decode() if name in _JSON_FIELDS and value is not None else value
+        for name, value in fields.items()
+    }
+
+
+def to_item(job: Job) -> Item:
+    """Return the whole row. Defaults are left out, but for what conditions look at."""
+    pk, sk = job.key
+    guarded = {"dispatch": job.dispatch, "attempt": job.attempt, "run": job.run}
+    return {"pk": pk, "sk": sk, **pack(msgspec.to_builtins(job)), **guarded}
+
+
+def from_item(item: Item) -> Job:
+    """Read a row."""
+    fields = {
+        name: msgspec.json.decode(value) if name in _JSON_FIELDS and isinstance(value, str) else value
+        for name, value in item.items()
+        if name not in ("pk", "sk")
+    }
+    return msgspec.convert(fields, Job)

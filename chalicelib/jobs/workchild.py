@@ -1,0 +1,116 @@
+"""The child process that does the work, kept warm between jobs.
+
+It speaks over one pipe (no shared memory: Lambda has none): assignments come in, progress and one outcome per
+assignment go out. Its parent may interrupt it with a signal or kill it; it writes nothing of the job's row but
+the publication itself, and that holds only while its run holds the job.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from chalicelib import settings
+from chalicelib.aws.objects import Objects
+from chalicelib.aws.table import DynamoTable
+from chalicelib.errors import Cancelled, RetryAfter, SoftTimeLimit, StaleRun, SyncBoardError
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.run import Progress, Run
+from chalicelib.logs import logger
+
+SOFT_LIMIT_SIGNAL = signal.SIGUSR1
+CANCEL_SIGNAL = signal.SIGUSR2
+_PR_SET_PDEATHSIG = 1
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome"):
+    """How a run ended. No error: it published."""
+
+    # As SyncBoardError.as_dict(), with `retry_after` for a deferral.
+    error: dict[str, Any] | None = None
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
+    """A progress report on its way to the parent."""
+
+    progress: Progress
+
+
+def serve(pipe: Connection) -> None:
+    """Work on assignments until the pipe closes. The target of the child process."""
+    die_with_parent()
+    # Ctrl-C reaches the whole foreground group; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(SOFT_LIMIT_SIGNAL, _on_soft_limit)
+    signal.signal(CANCEL_SIGNAL, _on_cancel)
+    while True:
+        try:
+            job = msgspec.msgpack.decode(pipe.recv_bytes(), type=Job)
+        except (EOFError, OSError):
+            return
+        pipe.send_bytes(msgspec.msgpack.encode(_work(job, pipe)))
+
+
+def _work(job: Job, pipe: Connection) -> Outcome:
+    from chalicelib.tasks.registry import (
+        TASKS,
+    )  # late: tasks bring their libraries, and only the child needs them
+
+    config = settings.get()
+    folder = Path(tempfile.mkdtemp(prefix="run-"))
+    run = Run(
+        job,
+        table=DynamoTable(config.table),
+        objects=Objects(config.bucket),
+        folder=folder,
+        report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
+    )
+    try:
+        TASKS[job.task].load()(run)
+    except StaleRun:
+        return Outcome(error=StaleRun("").as_dict())
+    except RetryAfter as error:
+        return Outcome(error={**error.as_dict(), "retry_after": error.seconds})
+    except SyncBoardError as error:
+        return Outcome(error=error.as_dict())
+    except Exception:
+        logger.exception("task failed unexpectedly", extra={"job_id": job.job_id, "task": job.task})
+        return Outcome(error=_UNEXPECTED)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Outcome()
+
+
+# A bug or an unforeseen condition: another attempt may still go well, and the log has the trace.
+_UNEXPECTED = {
+    "type": "internal_error",
+    "message": "Something unexpected went wrong while working on this job.",
+    "retryable": True,
+}
+
+
+def _on_soft_limit(_signal: int, _frame: FrameType | None) -> None:
+    raise SoftTimeLimit("The work took longer than its time limit.")
+
+
+def _on_cancel(_signal: int, _frame: FrameType | None) -> None:
+    raise Cancelled("The job was cancelled.")
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies; elsewhere the closed pipe ends it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:  # the parent died before the call
+            os._exit(1)

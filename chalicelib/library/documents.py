@@ -1,0 +1,115 @@
+"""Documents: rows under their owner's partition, texts in the bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chalicelib.aws.expressions import Item, Key, Put, Update
+from chalicelib.aws.table import Table
+from chalicelib.errors import NotFound
+
+
+class Document(msgspec.Struct, frozen=True, kw_only=True):
+    """One document of a library."""
+
+    # Sortable id (ULID): newer documents sort after older ones.
+    doc_id: str
+    # The job that published it.
+    job_id: str
+    title: str
+    filename: str
+    # pdf, text, markdown, code, …
+    source_type: str
+    # Programming language of code, else empty.
+    language: str = ""
+    concepts: list[dict[str, Any]] = []
+    primary_topic: str = ""
+    skill_level: str = ""
+    # How the concepts were found: offline or bedrock.
+    method: str = ""
+    cluster_id: str
+    # Where its text is, and how long it is in characters and words.
+    text_key: str
+    characters: int
+    words: int
+    # Pages of a paged document, else 0.
+    pages: int = 0
+    # Author, date and the like, as the file says.
+    metadata: dict[str, str] = {}
+    warnings: list[str] = []
+    # Milliseconds since the epoch.
+    created_at: int
+
+
+def partition(owner: str) -> str:
+    """Return the key of an owner's partition."""
+    return f"LIB#{owner}"
+
+
+def document_key(owner: str, doc_id: str) -> Key:
+    """Return the key of a document's row."""
+    return (partition(owner), f"DOC#{doc_id}")
+
+
+def put_document(owner: str, document: Document) -> Put:
+    """Build the write that publishes a document; refused if its id is taken."""
+    pk, sk = document_key(owner, document.doc_id)
+    return Put(item={"pk": pk, "sk": sk, **msgspec.to_builtins(document)}, new=True)
+
+
+def count_documents(owner: str, number: int) -> Update:
+    """Build the write that adds to an owner's count of documents."""
+    return Update(key=(partition(owner), "COUNTS"), add={"documents": number})
+
+
+class DocumentPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a library, newest first."""
+
+    documents: list[Document]
+    # Id of the last document when more follow.
+    last: str | None
+
+
+class Documents:
+    """The published documents of one owner."""
+
+    def __init__(self, table: Table, owner: str) -> None:
+        self.table = table
+        self.owner = owner
+
+    def require(self, doc_id: str) -> Document:
+        """Return a document; raise NotFound."""
+        item = self.table.get(document_key(self.owner, doc_id))
+        if item is None:
+            raise NotFound("There is no such document.", doc_id=doc_id)
+        return _from_item(item)
+
+    def page(self, *, limit: int, after: str | None = None) -> DocumentPage:
+        """Return documents, newest first, after the document `after`."""
+        start: Item | None = None
+        if after:
+            start = dict(zip(("pk", "sk"), document_key(self.owner, after), strict=True))
+        page = self.table.query(
+            ("pk", partition(self.owner)),
+            sort=("sk", "begins_with", "DOC#"),
+            limit=limit,
+            forward=False,
+            start=start,
+        )
+        documents = [_from_item(item) for item in page.items]
+        return DocumentPage(
+            documents=documents, last=documents[-1].doc_id if page.next_key and documents else None
+        )
+
+    def count(self) -> int:
+        """Return how many documents there are."""
+        item = self.table.get((partition(self.owner), "COUNTS"))
+        return int(item["documents"]) if item else 0
+
+
+def _from_item(item: Item) -> Document:
+    return msgspec.convert(
+        {name: value for name, value in item.items() if name not in ("pk", "sk")}, Document
+    )

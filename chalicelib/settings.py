@@ -1,0 +1,108 @@
+"""The settings: the only place that reads the environment.
+
+Every variable starts with `SYNCBOARD_` but the AWS SDK's own. The templates set them on AWS, `local/` on one
+machine. A missing one that is needed is an error that names it, at first use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+MB: Final = 1024 * 1024
+
+# The queues, in the order in which a worker looks at them. `intake` carries S3 events; the others carry jobs.
+QUEUES: Final = ("intake", "uploads", "uploads-ocr", "uploads-media", "analysis", "low_priority")
+
+
+class SettingsError(RuntimeError):
+    """A setting is missing or malformed; the message names the variable."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Typed settings. Sizes in bytes, times in seconds."""
+
+    # Deployment stage; part of every resource's name.
+    stage: str = "dev"
+    # Where this runs, for people: aws, embedded or localstack. Nothing decides by it.
+    place: str = "aws"
+    # DynamoDB table that holds jobs, library and counters.
+    table: str = ""
+    # S3 bucket that holds uploads, texts and large results.
+    bucket: str = ""
+    # Queue URL by queue name.
+    queues: dict[str, str] = {}
+    # Address of an emulator instead of AWS (the SDK's own variable), or None.
+    endpoint_url: str | None = None
+    # Where the JWT secret is: `file:PATH` or `secretsmanager:ARN`. Never the secret itself.
+    jwt_secret: str = ""
+    # `iss` and `aud` that a token must carry.
+    jwt_issuer: str = "syncboard"
+    jwt_audience: str = "syncboard-api"
+    # Path on the API's own port that forwards uploads to the bucket; None: browsers post to S3 itself.
+    upload_path: str | None = None
+    # Largest file by presigned upload, and by JSON body (after base64).
+    max_upload_bytes: int = 2048 * MB
+    max_inline_bytes: int = 4 * MB
+    # How long a presigned upload may start, and how long a job waits for it.
+    upload_seconds: int = 3600
+    # A run's lease, on its row and on its message.
+    lease_seconds: int = 60
+    # Clocks of two machines may differ by this much before a lease is taken over too early.
+    clock_skew_seconds: int = 5
+    # Attempts before a transient error becomes FAILURE.
+    max_attempts: int = 4
+    # First backoff and its cap; doubled at each attempt, with full jitter.
+    backoff_seconds: float = 2.0
+    backoff_cap_seconds: float = 600.0
+    # Finished jobs expire after this (30 days).
+    job_ttl_seconds: int = 30 * 24 * 3600
+    # Address-space limit of the child process that parses a file.
+    parser_memory_bytes: int = 1024 * MB
+    # Wall and CPU limit of parsing one file.
+    parser_seconds: int = 120
+    # PDF pages beyond which a file is refused.
+    max_pdf_pages: int = 2000
+    # Origin allowed by CORS on AWS; the page itself is served from the API's own origin.
+    cors_origin: str = ""
+    log_level: str = "INFO"
+
+    def queue_url(self, queue: str) -> str:
+        """Return the URL of `queue`, or raise SettingsError naming the variable."""
+        url = self.queues.get(queue)
+        if not url:
+            raise SettingsError(f"{queue_variable(queue)} is not set")
+        return url
+
+
+def queue_variable(queue: str) -> str:
+    """Return the name of the variable that holds a queue's URL: SYNCBOARD_QUEUE_UPLOADS_OCR."""
+    return "SYNCBOARD_QUEUE_" + queue.replace("-", "_").upper()
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read settings from `environ`; raise SettingsError naming a variable that does not parse."""
+    values: dict[str, object] = {
+        "endpoint_url": environ.get("AWS_ENDPOINT_URL") or None,
+        "queues": {
+            name: environ[queue_variable(name)] for name in QUEUES if environ.get(queue_variable(name))
+        },
+    }
+    for field in msgspec.structs.fields(Settings):
+        variable = f"SYNCBOARD_{field.name.upper()}"
+        if field.name not in values and variable in environ:
+            try:
+                values[field.name] = msgspec.convert(environ[variable], field.type, strict=False)
+            except msgspec.ValidationError as error:
+                raise SettingsError(f"{variable}={environ[variable]!r}: {error}") from None
+    return msgspec.convert(values, Settings)
+
+
+@lru_cache(maxsize=1)
+def get() -> Settings:
+    """Return the process's settings, read once."""
+    return load(os.environ)

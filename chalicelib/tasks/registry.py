@@ -1,0 +1,42 @@
+"""The tasks by name. Light to import: a task's own code and libraries load only where it runs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from chalicelib.jobs.run import Run
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """A kind of work."""
+
+    # Name in the API and in rows.
+    name: str
+    # Queue for its first message (ingestion is routed by content instead).
+    queue: str
+    # `module:function` of the code, which takes a Run.
+    target: str
+    # Told to stop, and killed, after this many seconds.
+    soft_seconds: float = 540.0
+    hard_seconds: float = 600.0
+
+    def load(self) -> Callable[[Run], None]:
+        """Import the code."""
+        module, _, function = self.target.partition(":")
+        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+
+
+TASKS: Final[dict[str, Task]] = {
+    task.name: task
+    for task in (
+        Task(
+            name="process_file_upload",
+            queue="uploads",
+            target="chalicelib.tasks.file_upload:process_file_upload",
+        ),
+    )
+}

@@ -1,0 +1,165 @@
+"""What every table must do. The same tests on all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.aws.expressions import Absent, Below, Delete, Equals, OneOf, Present, Put, Update
+from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
+
+KEY = ("A", "1")
+
+
+def put(table: Table, key: tuple[str, str] = KEY, **fields: Any) -> None:
+    table.write(Put(item={"pk": key[0], "sk": key[1], **fields}))
+
+
+def test_an_item_comes_back_as_it_was_put(table: Table) -> None:
+    values = {
+        "text": "ä😀",
+        "empty": "",
+        "whole": 7,
+        "negative": -3,
+        "real": 0.1,
+        "tiny": 1.5e-30,
+        "yes": True,
+        "nothing": None,
+        "list": [1, "a", [2.5]],
+        "map": {"a": {"b": 1}},
+        "empty_map": {},
+    }
+    put(table, **values)
+    assert table.get(KEY) == {"pk": "A", "sk": "1", **values}
+
+
+def test_a_missing_item_is_none(table: Table) -> None:
+    assert table.get(KEY) is None
+
+
+def test_a_new_item_is_refused_where_one_is_and_the_refusal_shows_it(table: Table) -> None:
+    put(table, n=1)
+    with pytest.raises(ConditionFailed) as refused:
+        table.write(Put(item={"pk": "A", "sk": "1", "n": 2}, new=True))
+    assert refused.value.item == {"pk": "A", "sk": "1", "n": 1}
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (Equals("n", 5), True),
+        (Equals("n", 6), False),
+        (Equals("missing", 5), False),
+        (OneOf("s", ("a", "b")), True),
+        (OneOf("s", ("c",)), False),
+        (OneOf("missing", ("c",)), False),
+        (Absent("missing"), True),
+        (Absent("n"), False),
+        (Present("n"), True),
+        (Present("missing"), False),
+        (Below("n", 6), True),
+        (Below("n", 5), False),
+        (Below("missing", 5), False),
+    ],
+)
+def test_conditions_decide_whether_a_write_is_done(table: Table, condition: Any, expected: bool) -> None:
+    put(table, n=5, s="a")
+    if expected:
+        table.write(Update(key=KEY, set={"done": True}, when=(condition,)))
+    else:
+        with pytest.raises(ConditionFailed):
+            table.write(Update(key=KEY, set={"done": True}, when=(condition,)))
+    item = table.get(KEY)
+    assert item is not None
+    assert item.get("done", False) is expected
+
+
+def test_an_update_sets_adds_appends_and_removes_and_returns_the_whole_item(table: Table) -> None:
+    put(table, a=1, b=2, log=["x"], gone=True)
+    after = table.write(
+        Update(
+            key=KEY,
+            set={"a": "new"},
+            add={"b": 3, "c": -1},
+            append={"log": ["y"], "other": [1]},
+            remove=("gone",),
+        )
+    )
+    assert after == {"pk": "A", "sk": "1", "a": "new", "b": 5, "c": -1, "log": ["x", "y"], "other": [1]}
+    assert table.get(KEY) == after
+
+
+def test_an_update_without_conditions_creates_the_item(table: Table) -> None:
+    assert table.write(Update(key=KEY, add={"n": 1})) == {"pk": "A", "sk": "1", "n": 1}
+
+
+def test_a_conditional_update_of_nothing_is_refused_with_no_item(table: Table) -> None:
+    with pytest.raises(ConditionFailed) as refused:
+        table.write(Update(key=KEY, set={"n": 1}, when=(Equals("state", "x"),)))
+    assert refused.value.item is None
+    assert table.get(KEY) is None
+
+
+def test_deleting_twice_is_no_error_and_conditions_guard_it(table: Table) -> None:
+    put(table, n=1)
+    with pytest.raises(ConditionFailed):
+        table.write(Delete(key=KEY, when=(Equals("n", 2),)))
+    table.write(Delete(key=KEY))
+    table.write(Delete(key=KEY))
+    assert table.get(KEY) is None
+
+
+def test_a_transaction_writes_all_or_nothing_and_names_what_failed(table: Table) -> None:
+    put(table, n=1)
+    writes = [
+        Put(item={"pk": "B", "sk": "1"}, new=True),
+        Update(key=KEY, set={"n": 2}, when=(Equals("n", 9),)),
+    ]
+    with pytest.raises(TransactionFailed) as refused:
+        table.transact(writes)
+    assert refused.value.failed == {1}
+    assert table.get(("B", "1")) is None
+
+    table.transact([writes[0], Update(key=KEY, set={"n": 2}, when=(Equals("n", 1),))])
+    assert table.get(("B", "1")) is not None
+    assert table.get(KEY) == {"pk": "A", "sk": "1", "n": 2}
+
+
+def test_many_are_read_at_once_and_missing_ones_left_out(table: Table) -> None:
+    for number in range(120):
+        put(table, ("A", str(number)), n=number)
+    keys = [("A", str(number)) for number in range(0, 240, 2)]
+    found = table.get_many(keys)
+    assert {item["n"] for item in found.values()} == set(range(0, 120, 2))
+    assert table.get_many([]) == {}
+
+
+def test_a_partition_is_paged_in_order_both_ways(table: Table) -> None:
+    for number in range(7):
+        put(table, ("P", f"DOC#{number}"))
+    put(table, ("P", "OTHER#1"))
+    put(table, ("Q", "DOC#9"))
+    forwards = [
+        item["sk"] for item in query_all(table, ("pk", "P"), sort=("sk", "begins_with", "DOC#"), limit=3)
+    ]
+    assert forwards == [f"DOC#{number}" for number in range(7)]
+    backwards = query_all(table, ("pk", "P"), sort=("sk", "begins_with", "DOC#"), limit=2, forward=False)
+    assert [item["sk"] for item in backwards] == forwards[::-1]
+
+
+def test_a_page_that_ends_exactly_at_the_limit_is_followed_by_nothing(table: Table) -> None:
+    for number in range(4):
+        put(table, ("P", str(number)))
+    assert len(list(query_all(table, ("pk", "P"), limit=2))) == 4
+
+
+def test_an_index_holds_only_items_with_its_attributes(table: Table) -> None:
+    put(table, ("JOB#a", "JOB"), owner="ann", job_id="a", secret="not projected")
+    put(table, ("JOB#b", "JOB"), owner="ann", job_id="b", check_shard="CHECK#0", check_at=50)
+    put(table, ("JOB#c", "JOB"), check_shard="CHECK#0", check_at=70)
+    newest = table.query(("owner", "ann"), index="by_owner", forward=False).items
+    assert [item["job_id"] for item in newest] == ["b", "a"]
+    assert "secret" not in newest[1]
+    due = table.query(("check_shard", "CHECK#0"), index="by_check", sort=("check_at", "<=", 60)).items
+    assert [item["pk"] for item in due] == ["JOB#b"]

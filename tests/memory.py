@@ -1,0 +1,207 @@
+"""Table and queues in memory: they pass the same contract suite as DynamoDB and SQS (tests/contract)."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chalicelib.aws.expressions import (
+    Absent,
+    Below,
+    Condition,
+    Delete,
+    Equals,
+    Item,
+    Key,
+    OneOf,
+    Present,
+    Put,
+    Update,
+    Write,
+)
+from chalicelib.aws.queues import Depth, Received
+from chalicelib.aws.table import ConditionFailed, Page, TransactionFailed
+from chalicelib.errors import Unavailable
+
+
+def holds(condition: Condition, item: Item | None) -> bool:
+    """Interpret a condition as DynamoDB does."""
+    there = item is not None and condition.attribute in item
+    value = item[condition.attribute] if item is not None and there else None
+    match condition:
+        case Equals(value=wanted):
+            return there and value == wanted
+        case OneOf(values=values):
+            return there and value in values
+        case Below(value=limit):
+            return there and value is not None and value < limit
+        case Absent():
+            return not there
+        case Present():
+            return there
+    raise TypeError(condition)
+
+
+class MemoryTable:
+    """`Table` on a dictionary. JSON in between keeps callers from sharing objects with it."""
+
+    INDEXES = {None: ("pk", "sk"), "by_owner": ("owner", "job_id"), "by_check": ("check_shard", "check_at")}
+
+    def __init__(self) -> None:
+        self.items: dict[Key, str] = {}
+        # Called with each write before it is done; may raise, to play a database in trouble.
+        self.before_write: Callable[[Write], None] = lambda _write: None
+
+    def _load(self, key: Key) -> Item | None:
+        raw = self.items.get(key)
+        return json.loads(raw) if raw is not None else None
+
+    def get(self, key: Key, *, consistent: bool = True) -> Item | None:
+        return self._load(key)
+
+    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+        return {key: item for key in keys if (item := self._load(key)) is not None}
+
+    def _check(self, write: Write) -> None:
+        item = self._load(write.key)
+        when = ((Absent("pk"),) if write.new else ()) if isinstance(write, Put) else write.when
+        if not all(holds(condition, item) for condition in when):
+            raise ConditionFailed(item)
+
+    def _do(self, write: Write) -> Item:
+        if isinstance(write, Delete):
+            self.items.pop(write.key, None)
+            return {}
+        item = write.item if isinstance(write, Put) else self._updated(write)
+        self.items[write.key] = json.dumps(item)
+        return copy.deepcopy(item)
+
+    def _updated(self, write: Update) -> Item:
+        item = self._load(write.key) or {"pk": write.key[0], "sk": write.key[1]}
+        item.update(write.set)
+        for name, number in write.add.items():
+            item[name] = item.get(name, 0) + number
+        for name, values in write.append.items():
+            item[name] = [*item.get(name, []), *values]
+        for name in write.remove:
+            item.pop(name, None)
+        return item
+
+    def write(self, write: Write) -> Item:
+        self.before_write(write)
+        self._check(write)
+        return json.loads(json.dumps(self._do(write)))  # type: ignore[no-any-return]
+
+    def transact(self, writes: Sequence[Write]) -> None:
+        failed = set()
+        for i, write in enumerate(writes):
+            self.before_write(write)
+            try:
+                self._check(write)
+            except ConditionFailed:
+                failed.add(i)
+        if failed:
+            raise TransactionFailed(frozenset(failed))
+        for write in writes:
+            self._do(write)
+
+    def query(
+        self,
+        partition: tuple[str, Any],
+        *,
+        index: str | None = None,
+        sort: tuple[str, str, Any] | None = None,
+        limit: int = 100,
+        forward: bool = True,
+        start: Item | None = None,
+    ) -> Page:
+        hash_name, range_name = self.INDEXES[index]
+        rows = [json.loads(raw) for raw in self.items.values()]
+        rows = [row for row in rows if row.get(hash_name) == partition[1] and range_name in row]
+        if sort:
+            rows = [row for row in rows if _in_range(row[sort[0]], sort[1], sort[2])]
+        rows.sort(key=lambda row: (row[range_name], row["pk"], row["sk"]), reverse=not forward)
+        if start:
+            edge = (start[range_name], start["pk"], start["sk"])
+            rows = [
+                row
+                for row in rows
+                if ((row[range_name], row["pk"], row["sk"]) > edge) == forward
+                and (row[range_name], row["pk"], row["sk"]) != edge
+            ]
+        names = {"pk", "sk", hash_name, range_name}
+        page = [{name: row[name] for name in names} if index else row for row in rows[:limit]]
+        more = len(rows) > limit
+        return Page(items=page, next_key={name: page[-1][name] for name in names} if more else None)
+
+
+def _in_range(value: Any, operator: str, bound: Any) -> bool:
+    if operator == "begins_with":
+        return str(value).startswith(bound)
+    return bool(value <= bound if operator == "<=" else value >= bound)
+
+
+class MemoryQueues:
+    """`Queues` in memory, on a clock that a test may move."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.messages: dict[str, dict[str, dict[str, Any]]] = {}
+        self._numbers = itertools.count(1)
+        # Set to play a queue that is away.
+        self.down = False
+
+    def send(self, queue: str, body: str, *, delay: float = 0, group: str | None = None) -> None:
+        if self.down:
+            raise Unavailable("The queue does not answer.")
+        number = str(next(self._numbers))
+        self.messages.setdefault(queue, {})[number] = {
+            "body": body,
+            "visible_at": self.clock() + delay,
+            "delayed": delay > 0,
+            "count": 0,
+            "receipt": "",
+        }
+
+    def receive(self, queue: str, *, limit: int = 1, wait: int = 0, visibility: int = 60) -> list[Received]:
+        found: list[Received] = []
+        for number, message in self.messages.get(queue, {}).items():
+            if len(found) == limit or message["visible_at"] > self.clock():
+                continue
+            message["count"] += 1
+            message["delayed"] = False
+            message["visible_at"] = self.clock() + visibility
+            message["receipt"] = f"{queue}/{number}/{message['count']}"
+            found.append(
+                Received(
+                    queue=queue,
+                    body=message["body"],
+                    receipt=message["receipt"],
+                    message_id=number,
+                    receive_count=message["count"],
+                )
+            )
+        return found
+
+    def _of(self, receipt: str) -> tuple[str, str, dict[str, Any] | None]:
+        queue, number, _count = receipt.split("/")
+        return queue, number, self.messages.get(queue, {}).get(number)
+
+    def hide(self, queue: str, receipt: str, seconds: float) -> None:
+        _, _, message = self._of(receipt)
+        if message is not None and message["receipt"] == receipt:
+            message["visible_at"] = self.clock() + seconds
+
+    def delete(self, queue: str, receipt: str) -> None:
+        where, number, _ = self._of(receipt)
+        self.messages.get(where, {}).pop(number, None)
+
+    def depth(self, queue: str) -> Depth:
+        messages = self.messages.get(queue, {}).values()
+        visible = sum(message["visible_at"] <= self.clock() for message in messages)
+        delayed = sum(message["visible_at"] > self.clock() and message["delayed"] for message in messages)
+        return Depth(visible=visible, in_flight=len(messages) - visible - delayed, delayed=delayed)

@@ -1,0 +1,82 @@
+"""`make test`: runs every tier and ends with a table of what ran, what did not and why, and on what."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter, defaultdict
+from importlib.metadata import version
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+TIERS = {
+    "unit": "in one process",
+    "contract": "memory and moto",
+    "e2e": "the whole stack",
+    "browser": "headless Chromium on the whole stack",
+}
+NEVER_ON_AWS = (
+    "Nothing has run on AWS itself: no account. API Gateway, Lambda, event source mappings, CloudFormation, IAM, "
+    "fair queues and TTL expiry are checked by template tools and by the emulator as far as it goes."
+)
+
+
+class Collector:
+    """A pytest plugin that counts outcomes by tier."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self.reasons: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        tier = report.nodeid.split("/")[1]
+        self.seconds[tier] += report.duration
+        if report.skipped:
+            self.counts[tier]["skipped"] += 1
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.reasons[reason.removeprefix("Skipped: ")] += 1
+        elif report.failed:
+            self.counts[tier]["failed"] += 1
+        elif report.when == "call":
+            self.counts[tier]["passed"] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.counts["unit"]["failed"] += 1
+
+
+def emulator() -> str:
+    """Return what plays AWS in this run."""
+    if url := os.environ.get("AWS_ENDPOINT_URL"):
+        return url
+    return f"MiniStack (embedded), moto {version('moto')}"
+
+
+def main() -> int:
+    """Run all tests; return pytest's exit code."""
+    began = time.monotonic()
+    collector = Collector()
+    code = pytest.main(["-q", *(f"tests/{tier}" for tier in TIERS), *sys.argv[1:]], plugins=[collector])
+    console = Console(width=110)
+    table = Table(title=f"Tests in {time.monotonic() - began:.0f} s, on {emulator()}", title_justify="left")
+    for heading in ("tier", "what", "passed", "failed", "skipped", "seconds"):
+        table.add_column(heading)
+    for tier, what in TIERS.items():
+        counts = collector.counts[tier]
+        numbers = [str(counts[outcome]) for outcome in ("passed", "failed", "skipped")]
+        table.add_row(tier, what, *numbers, f"{collector.seconds[tier]:.0f}")
+    console.print(table)
+    for reason, number in collector.reasons.items():
+        console.print(f"skipped {number}: {reason}")
+    console.print(NEVER_ON_AWS)
+    total = sum(collector.counts.values(), Counter[str]())
+    console.print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
+    return int(code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""An API on moto: table, bucket and queues made once; every test has an owner of its own."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from chalice.test import Client, HTTPResponse
+from moto import mock_aws
+
+from chalicelib import services, settings
+from chalicelib.api import tokens
+from chalicelib.aws import clients, secrets
+from infra.templates import DATA, read
+
+_numbers = itertools.count(1)
+
+
+class Api:
+    """Calls the API as one user."""
+
+    def __init__(self, client: Client, user: str) -> None:
+        self.client = client
+        self.user = user
+        self.headers = {
+            "Authorization": f"Bearer {tokens.issue(user, seconds=60)}",
+            "Content-Type": "application/json",
+        }
+
+    def get(self, path: str, **headers: str) -> HTTPResponse:
+        return self.client.http.get(path, headers={**self.headers, **headers})
+
+    def post(self, path: str, body: Any) -> HTTPResponse:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.http.post(path, headers=self.headers, body=raw)
+
+    def upload(self, name: str = "notes.md", content: bytes = b"# Notes\n\nSome words.") -> HTTPResponse:
+        return self.post("/upload_file", {"filename": name, "content": base64.b64encode(content).decode()})
+
+
+@pytest.fixture(scope="session")
+def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    secret: Path = tmp_path_factory.mktemp("secret") / "jwt-secret"
+    secret.write_text("s" * 64, encoding="ascii")
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        sqs = boto3.client("sqs")
+        for name in settings.QUEUES:
+            url = sqs.create_queue(QueueName=f"syncboard-test-{name}")["QueueUrl"]
+            patch.setenv(settings.queue_variable(name), url)
+        patch.setenv("SYNCBOARD_JWT_SECRET", f"file:{secret}")
+        create_table("syncboard-test")
+        boto3.client("s3").create_bucket(Bucket="syncboard-test-bucket")
+        _forget()
+        yield
+    _forget()
+
+
+def _forget() -> None:
+    for cached in (
+        clients._client,
+        settings.get,
+        services.table,
+        services.objects,
+        services.queues,
+        secrets.read_secret,
+    ):
+        cached.cache_clear()
+
+
+def create_table(name: str) -> None:
+    """Create the table of infra/data.yaml under another name."""
+    properties = next(
+        resource["Properties"]
+        for resource in read(DATA)["Resources"].values()
+        if resource["Type"] == "AWS::DynamoDB::Table"
+    )
+    keys = ("KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
+    boto3.client("dynamodb").create_table(TableName=name, **{key: properties[key] for key in keys})
+
+
+@pytest.fixture
+def api(_aws: None) -> Iterator[Api]:
+    import app
+
+    with Client(app.app) as client:
+        yield Api(client, f"user{next(_numbers)}")
+
+
+@pytest.fixture
+def stranger(api: Api) -> Api:
+    """Somebody else, on the same API."""
+    return Api(api.client, f"stranger{next(_numbers)}")

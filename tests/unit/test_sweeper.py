@@ -1,0 +1,143 @@
+"""The net under everything: what got stuck is set right, what moves is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib import settings
+from chalicelib.errors import UploadMissing
+from chalicelib.jobs.job import now_ms
+from chalicelib.jobs.states import Stage, State
+from chalicelib.jobs.sweeper import Sweeper
+from tests.unit.engine import Engine
+
+
+class Bucket:
+    """Objects by key, as far as the intake looks at them."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+
+    def head(self, key: str, *, version: str | None = None) -> Any:
+        from chalicelib.aws.objects import ObjectHead
+
+        if key not in self.bodies:
+            raise UploadMissing("gone")
+        return ObjectHead(size=len(self.bodies[key]), etag="e", version=None)
+
+    def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
+        return self.bodies[key][:first]
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def bucket() -> Bucket:
+    return Bucket()
+
+
+@pytest.fixture
+def sweeper(engine: Engine, bucket: Bucket) -> Sweeper:
+    return Sweeper(engine.table, engine.queues, bucket)  # type: ignore[arg-type]
+
+
+def test_a_job_that_is_not_due_is_not_looked_at(engine: Engine, sweeper: Sweeper) -> None:
+    engine.job(check_at=now_ms() + 60_000)
+    assert sweeper.sweep().looked_at == 0
+
+
+def test_a_job_whose_message_is_lost_gets_a_new_one(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1)
+    assert sweeper.sweep().sent == 1
+    assert engine.row(job).dispatch == 2
+    engine.deliver()
+    assert engine.row(job).state is State.SUCCESS
+
+
+def test_a_job_in_a_deep_queue_keeps_its_place(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1)
+    engine.send(job)
+    swept = sweeper.sweep()
+    assert (swept.looked_at, swept.sent) == (1, 0)
+    assert engine.row(job).dispatch == 1
+    assert engine.row(job).check_at > now_ms()
+
+
+def test_a_message_that_is_very_late_is_taken_for_lost(engine: Engine, sweeper: Sweeper) -> None:
+    other = engine.job(check_at=now_ms() + 60_000)
+    engine.send(other)  # the queue is not empty
+    job = engine.job(check_at=1, updated_at=now_ms() - 4_000_000)
+    assert sweeper.sweep().sent == 1
+    assert engine.row(job).dispatch == 2
+
+
+def test_looking_again_does_not_make_a_job_look_young(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1, updated_at=123)
+    engine.send(engine.job(check_at=now_ms() + 60_000))
+    engine.store.look_again(job, check_at=1)
+    assert engine.row(job).updated_at == 123
+    assert sweeper.sweep().sent == 1
+
+
+def test_an_unsent_job_is_sent(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1, stage=Stage.SCHEDULED)
+    engine.send(engine.job(check_at=now_ms() + 60_000))
+    assert sweeper.sweep().sent == 1
+    assert engine.row(job).stage == "queued"
+
+
+def test_a_run_whose_lease_is_over_is_started_again_and_its_message_void(
+    engine: Engine, sweeper: Sweeper
+) -> None:
+    job = engine.job(check_at=1, state=State.PROCESSING, run="dead", attempt=1, lease_until=now_ms() - 60_000)
+    engine.send(job)  # the lost run's own message turns up as well
+    assert sweeper.sweep().lost == 1
+    engine.deliver()
+    row = engine.row(job)
+    assert (row.state, row.attempt) == (State.SUCCESS, 2)
+    assert len(engine.runs) == 1
+
+
+def test_a_run_with_a_live_lease_is_left_alone(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1, state=State.PROCESSING, run="r", attempt=1, lease_until=now_ms() + 30_000)
+    assert sweeper.sweep().lost == 0
+    row = engine.row(job)
+    assert (row.state, row.run) == (State.PROCESSING, "r")
+    assert row.check_at > row.lease_until
+
+
+def test_a_lost_run_without_attempts_left_fails(engine: Engine, sweeper: Sweeper) -> None:
+    attempts = settings.get().max_attempts
+    job = engine.job(check_at=1, state=State.PROCESSING, run="dead", attempt=attempts, lease_until=1)
+    sweeper.sweep()
+    assert engine.row(job).state is State.FAILURE
+    assert engine.left() == 0
+
+
+def test_an_upload_that_never_came_fails_with_its_reason(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1, stage=Stage.AWAITING_UPLOAD, dispatch=0, params={"source": "uploads/x/y"})
+    assert sweeper.sweep().upload_missing == 1
+    row = engine.row(job)
+    assert row.error is not None
+    assert row.error["type"] == "upload_missing"
+
+
+def test_an_upload_whose_event_was_lost_is_found(engine: Engine, sweeper: Sweeper, bucket: Bucket) -> None:
+    job = engine.job(check_at=1, stage=Stage.AWAITING_UPLOAD, dispatch=0, params={"source": "uploads/x/y"})
+    bucket.bodies["uploads/x/y"] = b"some text"
+    sweeper.sweep()
+    engine.deliver()
+    assert engine.row(job).state is State.SUCCESS
+
+
+def test_a_finished_job_is_never_looked_at_again(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1)
+    engine.send(job)
+    engine.deliver()
+    assert sweeper.sweep().looked_at == 0
+    assert engine.row(job).state is State.SUCCESS
