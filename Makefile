@@ -1,0 +1,53 @@
+# One verb per gate. Everything happens in .venv (ours) and .venvs (the emulator's and the containers').
+PYTHON ?= python3
+PORT ?= 8000
+HOST ?= 127.0.0.1
+DATA ?= .local
+BIN := .venv/bin
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo run test unit lint corpus chaos bench package deploy clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# --- Environments: made once, made anew when their lock file changes -----------------------------------------
+
+.make/local: requirements/local.txt pyproject.toml local/bootstrap.sh
+	@sh local/bootstrap.sh $(PYTHON) requirements/local.txt
+
+.make/dev: requirements/dev.txt .make/local
+	@sh local/bootstrap.sh $(PYTHON) requirements/dev.txt
+
+setup: .make/dev ## Install everything that development needs
+	@$(BIN)/python -c 'from local.emulator import LOCK_FILE; from local.environments import ensure_environment as e; e("emulator", LOCK_FILE)'
+
+# --- Using it ------------------------------------------------------------------------------------------------
+
+demo: .make/local ## Run the bundled samples through a stack of their own
+	@$(BIN)/syncboard demo
+
+run: .make/local ## Serve API and page on http://HOST:PORT
+	@$(BIN)/syncboard up --host $(HOST) --port $(PORT) --data $(DATA)
+
+# --- Gates ---------------------------------------------------------------------------------------------------
+
+unit: .make/dev ## Unit tests: seconds, no network
+	@$(BIN)/python -m pytest tests/unit -q
+
+test: setup ## Every test, and a table of what ran where
+	@$(BIN)/python -m tests.report
+
+lint: .make/dev ## ruff, mypy, template checks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/cfn-lint infra/data.yaml
+	@$(BIN)/python -m infra.checks
+
+package: .make/dev ## Build what is deployed, and check it (needs Python 3.12 or newer)
+	@$(BIN)/python -m infra.package
+
+clean: ## Remove environments and build output; data stays
+	@rm -rf .venv .venvs .make build

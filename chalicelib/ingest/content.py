@@ -1,0 +1,112 @@
+"""What a file is, from its first bytes. The name only refines kinds of text.
+
+Light on purpose: the API calls this before it takes a file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+import msgspec
+
+from chalicelib.ingest import containers
+from chalicelib.ingest.filename import extension
+from chalicelib.ingest.languages import language_of
+
+# As many bytes as `sniff` looks at; more are ignored.
+HEAD_BYTES: Final = 64 * 1024
+
+# Byte order marks, the longer before the shorter that they start with.
+BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+# Readers accept up to 1,024 bytes of junk before a PDF's header (ISO 32000-1, annex H, note 13).
+_PDF_HEADER: Final = b"%PDF-"
+_PDF_JUNK_BYTES: Final = 1024
+_MARKDOWN_EXTENSIONS: Final = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx"})
+_HTML_EXTENSIONS: Final = frozenset({".htm", ".html", ".xhtml"})
+_HTML_START = re.compile(
+    r"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
+    re.I | re.S,
+)
+# Control characters that text does not hold: all of C0 but \b \t \n \v \f \r and ESC, and DEL.
+_CONTROLS: Final = bytes(sorted({*range(0x20), 0x7F} - {0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1B}))
+_CONTROL_CHARACTERS: Final = dict.fromkeys(_CONTROLS)
+# Text may hold a few strays, as a DOS end-of-file mark; a random file holds 100 in 1,000.
+_CONTROLS_PER_THOUSAND: Final = 2
+
+
+class ContentType(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file is."""
+
+    # "text", "markdown", "code", "pdf", "docx", "image" … "unknown", "empty": a row of `formats.FORMATS`.
+    kind: str
+    # Media type; "application/octet-stream" when unknown.
+    mime: str
+    # Programming language of code ("python"), else None.
+    language: str | None = None
+
+
+def sniff(head: bytes, *, filename: str, size: int) -> ContentType:
+    """Return the type of the file that starts with `head` (its first 64 KB) and is `size` bytes long."""
+    head = head[:HEAD_BYTES]
+    if not head or size == 0:
+        return ContentType(kind="empty", mime="application/x-empty")
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_PDF_HEADER):
+        return ContentType(kind="pdf", mime="application/pdf")
+    text = _as_text(head, complete=size <= len(head))
+    if text is not None:
+        return _text_type(text, filename)
+    # Only now: a text about PDFs may hold the header among its first lines.
+    if _PDF_HEADER in head[:_PDF_JUNK_BYTES]:
+        return ContentType(kind="pdf", mime="application/pdf")
+    kind, mime = containers.identify(head, filename)
+    return ContentType(kind=kind, mime=mime)
+
+
+def _as_text(head: bytes, *, complete: bool) -> str | None:
+    """Return `head` as text, roughly when its encoding is an old 8-bit one, or None when it is binary."""
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if head.startswith(mark):
+            return _decoded(head, encoding, complete)
+    if b"\0" in head:
+        return None
+    # The rough reading is for looking at ASCII markup only: `text.decode` finds the true encoding.
+    return _decoded(head, "utf-8", complete) or _decoded(head, "latin-1", complete)
+
+
+def _decoded(head: bytes, encoding: str, complete: bool) -> str | None:
+    try:
+        # An incremental decoder takes a character that is cut at the end of the head.
+        text = codecs.getincrementaldecoder(encoding)().decode(head, final=complete)
+    except UnicodeDecodeError:
+        return None
+    controls = len(text) - len(text.translate(_CONTROL_CHARACTERS))
+    return text if controls * 1000 <= len(text) * _CONTROLS_PER_THOUSAND + 1000 * (controls == 1) else None
+
+
+def _text_type(text: str, filename: str) -> ContentType:
+    ending = extension(filename)
+    if text.startswith("{\\rtf"):
+        return ContentType(kind="rtf", mime="application/rtf")
+    if text.startswith("%!PS"):
+        return ContentType(kind="postscript", mime="application/postscript")
+    if ending in _MARKDOWN_EXTENSIONS:
+        return ContentType(kind="markdown", mime="text/markdown")
+    if ending == ".eml":
+        return ContentType(kind="email", mime="message/rfc822")
+    if ending == ".ipynb":
+        return ContentType(kind="notebook", mime="application/x-ipynb+json")
+    language = language_of(filename, text)
+    if language:
+        return ContentType(kind="code", mime="text/plain", language=language)
+    if ending in _HTML_EXTENSIONS or _HTML_START.match(text):
+        return ContentType(kind="html", mime="text/html")
+    return ContentType(kind="text", mime="text/csv" if ending == ".csv" else "text/plain")

@@ -1,0 +1,113 @@
+"""Source code as text: its language, what it imports, what its comments and names speak of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import PurePath
+from typing import Final, NamedTuple
+
+from chalicelib.knowledge.tokens import BREAK, MAX_TOKEN, subwords
+
+# Times that one identifier is counted at most: `i` in a loop must not outweigh the subject.
+MAX_COUNT: Final = 4
+
+_LANGUAGES: Final = {
+    "py": "Python", "pyi": "Python", "js": "JavaScript", "mjs": "JavaScript", "jsx": "JavaScript",
+    "ts": "TypeScript", "tsx": "TypeScript", "java": "Java", "c": "C", "h": "C", "cc": "C++", "cpp": "C++",
+    "hpp": "C++", "cxx": "C++", "cs": "C#", "go": "Go", "rs": "Rust", "rb": "Ruby", "php": "PHP", "swift": "Swift",
+    "kt": "Kotlin", "scala": "Scala", "hs": "Haskell", "ml": "OCaml", "ex": "Elixir", "exs": "Elixir",
+    "erl": "Erlang", "clj": "Clojure", "lua": "Lua", "pl": "Perl", "r": "R", "jl": "Julia", "sql": "SQL",
+    "sh": "Bash", "bash": "Bash", "ps1": "PowerShell", "html": "HTML", "css": "CSS", "scss": "Sass", "dart": "Dart",
+    "m": "MATLAB", "f90": "Fortran", "vhd": "VHDL", "v": "Verilog", "sol": "Solidity", "zig": "Zig", "tex": "LaTeX",
+}  # fmt: skip
+# By content, for code without a telling name: the language with the most matches, at least two.
+_SIGNS: Final = {
+    "Python": r"^\s*(?:def \w+\(.*\).*:|class \w+.*:|from [\w.]+ import |import \w+$|elif |if __name__)",
+    "JavaScript": r"\b(?:const|let|var) \w+ = |\bfunction\b.*\{|=> \{|require\(|console\.log|^import .* from ['\"]",
+    "TypeScript": r"^\s*(?:export )?(?:interface|type) \w+.*[{=]|: (?:string|number|boolean)\b",
+    "Java": r"^\s*(?:public|private|protected) .*[({]$|System\.out\.|^import java",
+    "C": r"^#include <\w+\.h>|\bint main\(|\bprintf\(|\bmalloc\(",
+    "C++": r"^#include <\w+>|\bstd::|\btemplate ?<|\bcout\b",
+    "Go": r"^func |^package \w+$|:= |\bfmt\.",
+    "Rust": r"\bfn \w+.*\{|\blet mut |\bimpl\b.*\{|^use \w+::|println!",
+    "Ruby": r"^\s*(?:def \w+[?!]?|end|require ['\"]|attr_\w+)",
+    "SQL": r"(?i)^\s*(?:select .* from|insert into|create table|update \w+ set)\b",
+    "Bash": r"^#!.*\bsh$|\bfi$|\bdone$|^\s*echo ",
+}
+_IMPORTS: Final = re.compile(
+    r"^\s*(?:from\s+([\w.]+)\s+import|import\s+(?:[\w*{}, ]+\s+from\s+)?['\"]?([@\w./-]+)|use\s+(\w+)(?:::|;)"
+    r"|using\s+([\w.]+);|#\s*include\s*[<\"]([\w./]+)|require\s*\(?['\"]([\w./-]+))",
+    re.MULTILINE,
+)
+_REQUIRE: Final = re.compile(r"\brequire\(['\"]([@\w./-]+)")
+_COMMENT: Final = re.compile(
+    r'"""(.*?)"""|\'\'\'(.*?)\'\'\'|/\*(.*?)\*/|(?:^|\s)(?:#+|//+!?|--|;;+|%+)[ \t]+([^\n]*)', re.DOTALL | re.MULTILINE
+)
+_STRING: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'")
+_NAME: Final = re.compile(r"[^\W\d]\w*")
+_KEYWORDS: Final = frozenset(
+    ["abstract", "as", "assert", "async", "await", "auto", "bool", "boolean", "break", "byte", "case", "catch", "char", "class", "const", "continue", "def", "default", "del", "delete", "do", "double", "elif", "else", "elsif", "end", "enum", "except", "export", "extends", "extern", "false", "final", "finally", "float", "fn", "for", "foreach", "from", "func", "function", "global", "go", "goto", "if", "impl", "implements", "import", "in", "include", "inline", "instanceof", "int", "interface", "is", "lambda", "let", "long", "loop", "match", "mod", "module", "mut", "namespace", "new", "nil", "none", "not", "null", "object", "operator", "or", "package", "pass", "print", "println", "printf", "private", "protected", "pub", "public", "raise", "range", "register", "require", "rescue", "return", "select", "self", "short", "signed", "sizeof", "static", "str", "string", "struct", "super", "switch", "template", "this", "throw", "throws", "trait", "true", "try", "type", "typedef", "typename", "typeof", "union", "unsafe", "unsigned", "use", "using", "var", "vec", "virtual", "void", "volatile", "where", "while", "with", "yield", "len", "append", "args", "kwargs", "dict", "list", "set", "tuple", "init", "main", "get", "iter", "next", "item", "items", "key", "keys", "value", "values", "val", "tmp", "ret", "res", "err", "foo", "bar", "cls", "obj", "ptr", "idx"]
+)
+
+
+class Code(NamedTuple):
+    """What a source file says about its subject."""
+
+    # Display name of the language, or "".
+    language: str
+    # Top-level names of imported modules, in order, without repeats.
+    imports: list[str]
+    # Comments and docstrings, as prose.
+    prose: str
+    # Words of the identifiers, a BREAK after each identifier.
+    names: list[str]
+
+
+def read_code(text: str, filename: str = "") -> Code:
+    """Take source code apart. Nothing is parsed: any language, broken or half a file will do."""
+    comments: list[str] = []
+
+    def keep(match: re.Match[str]) -> str:
+        comments.append(next(group for group in match.groups() if group is not None))
+        return "\n"
+
+    imports = [next(filter(None, groups)) for groups in _IMPORTS.findall(text)] + _REQUIRE.findall(text)
+    bare = _STRING.sub(" ", _COMMENT.sub(keep, text))
+    return Code(
+        language=code_language(text, filename),
+        imports=list(dict.fromkeys(filter(None, map(_top_module, imports)))),
+        prose="\n\n".join(re.sub(r"^[ \t]*\*+", "", comment, flags=re.MULTILINE) for comment in comments),
+        names=_names(bare),
+    )
+
+
+def code_language(text: str, filename: str = "") -> str:
+    """Return the language of source code by its file name's ending, else by its first 20,000 characters."""
+    known = _LANGUAGES.get(PurePath(filename).suffix.lstrip(".").lower()) if len(filename) < 300 else None
+    if known:
+        return known
+    counts = {name: len(re.findall(sign, text[:20_000], re.MULTILINE)) for name, sign in _SIGNS.items()}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] >= 2 else ""
+
+
+def fence_language(info: str) -> str:
+    """Return the language of a Markdown fence's info string ("py", "rust", "c++"), or ""."""
+    by_name = {name.lower(): name for name in _LANGUAGES.values()}
+    return by_name.get(info.lower()) or _LANGUAGES.get(info.lower(), "")
+
+
+def _top_module(path: str) -> str:
+    parts = [part for part in re.split(r"[./@]|::", path) if part]
+    return parts[0] if parts else ""
+
+
+def _names(code: str) -> list[str]:
+    words: list[str] = []
+    for name, count in Counter(_NAME.findall(code)).items():
+        if len(name) > MAX_TOKEN or name.lower() in _KEYWORDS:
+            continue
+        parts = [part.lower() for part in subwords(name) if len(part) > 2 and part.lower() not in _KEYWORDS]
+        words += [*parts, BREAK] * min(count, MAX_COUNT) if parts else []
+    return words

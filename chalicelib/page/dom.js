@@ -1,0 +1,115 @@
+/**
+ * Building and updating the page's elements. Data only ever becomes text or an attribute, never markup.
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Outlines on a 24 × 24 grid, one array of path data per icon. */
+const ICONS = {
+  add: ["M12 5v14", "M5 12h14"],
+  alert: [
+    "M12 8v5",
+    "M12 16.5v.01",
+    "M10.3 4 2.9 17a2 2 0 0 0 1.7 3h14.8a2 2 0 0 0 1.7-3L13.7 4a2 2 0 0 0-3.4 0z",
+  ],
+  back: ["M19 12H5", "m11 18-6-6 6-6"],
+  cancel: ["M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z", "M6 6l12 12"],
+  check: ["M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z", "m8.5 12.2 2.4 2.4 4.8-5"],
+  clock: ["M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z", "M12 7.5V12l3 2"],
+  cluster: ["M12 3 3 7.5l9 4.5 9-4.5z", "m3 12 9 4.5 9-4.5", "m3 16.5 9 4.5 9-4.5"],
+  document: ["M14 3H7a2 2 0 0 0-2 2v14a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2V8z", "M14 3v5h5", "M9 13h6", "M9 17h4"],
+  fail: ["M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18z", "m9 9 6 6", "m15 9-6 6"],
+  image: ["M5 4h14v16H5z", "m5 16 4-4 4 4", "m13 15 2-2 4 4", "M14.5 8.5v.01"],
+  jobs: ["M9 6h11", "M9 12h11", "M9 18h11", "M4 6h.01", "M4 12h.01", "M4 18h.01"],
+  next: ["m9 6 6 6-6 6"],
+  retry: [
+    "M20 11a8 8 0 0 0-14.3-4L3 9.5",
+    "M3 4v5.5h5.5",
+    "M4 13a8 8 0 0 0 14.3 4l2.7-2.5",
+    "M21 20v-5.5h-5.5",
+  ],
+  spinner: ["M12 3a9 9 0 1 0 9 9"],
+  upload: ["M12 16V5", "m7 9.5 5-5 5 5", "M4 16v2.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V16"],
+};
+
+/**
+ * Make an element. `props`: `class`, `text`, `data` (data-* attributes), `on` (event listeners), else attributes;
+ * null, undefined and false leave an attribute out. Children that are null or false are left out.
+ */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "class") node.className = value;
+    else if (name === "text") node.textContent = value;
+    else if (name === "data") Object.assign(node.dataset, value);
+    else if (name === "on") Object.entries(value).forEach(([type, run]) => node.addEventListener(type, run));
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return node;
+}
+
+/** Make one of ICONS. It is decoration: the words beside it say the same. */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", `icon icon-${name}`);
+  svg.setAttribute("aria-hidden", "true");
+  svg.setAttribute("focusable", "false");
+  for (const data of ICONS[name]) {
+    const path = document.createElementNS(SVG, "path");
+    path.setAttribute("d", data);
+    svg.append(path);
+  }
+  return svg;
+}
+
+/** Set the text only when it differs, so that screen readers and the layout are left in peace. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Make a button with an icon (optional), its label and what it does. */
+export function button(label, run, { kind = "", symbol = null } = {}) {
+  return el(
+    "button",
+    { class: `button ${kind}`, type: "button", on: { click: run } },
+    symbol && icon(symbol),
+    label,
+  );
+}
+
+/** Make a box that explains something: `kind` is "error" or "info"; `actions` are buttons or links. */
+export function notice(kind, message, ...actions) {
+  const symbol = kind === "error" ? "alert" : "document";
+  const words = el("div", { class: "notice-words" }, el("p", { text: message }), ...actions);
+  return el("div", { class: `notice ${kind}`, role: kind === "error" ? "alert" : null }, icon(symbol), words);
+}
+
+/** Make an empty state: an icon, a heading, a sentence and, if given, what to do next. */
+export function emptyState(symbol, title, sentence, ...actions) {
+  return el(
+    "div",
+    { class: "empty" },
+    icon(symbol),
+    el("h2", { text: title }),
+    el("p", { text: sentence }),
+    ...actions,
+  );
+}
+
+const waiting = [];
+let timer = 0;
+
+/** Say something to screen readers. What comes within half a second is said in one go. */
+export function announce(message) {
+  waiting.push(message);
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    const said =
+      waiting.length > 4 ? [...waiting.slice(0, 3), `and ${waiting.length - 3} more.`] : waiting.slice();
+    waiting.length = 0;
+    document.getElementById("announcer").textContent = said.join(" ");
+  }, 500);
+}

@@ -1,0 +1,239 @@
+"""Package the project for Lambda: `python -m infra.package --stage dev --out build/package`.
+
+Chalice packages the project's own code and its small runtime, and makes the template. Pip puts the locked
+libraries beside it, for Lambda's platform: wheels only, hashes checked. Everything is compiled, and counted
+against the lock. What comes out is ready for `sam deploy`:
+
+    template.yaml       functions, API, roles (Chalice's template merged with infra/functions.yaml)
+    deployment.zip      every function's code and libraries
+    ingest-layer.zip    what only the workers need beside them
+    data.yaml           queues, table and bucket: the other stack
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from infra import archives, checks, interpreters, locks, templates
+from infra.interpreters import Interpreter
+from infra.locks import Pin
+from infra.templates import ROOT
+
+# Where Lambda unpacks function and layer: compiled modules name their source there, so tracebacks are right.
+_FUNCTION_ROOT: Final = "/var/task"
+_LAYER_ROOT: Final = "/opt/python"
+
+# Loads what the zip functions run; the rest is in containers.
+_LOAD_TASKS: Final = """
+from chalicelib.tasks.registry import TASKS
+for task in TASKS.values():
+    if task.queue in ("uploads", "low_priority"):
+        task.load()
+"""
+
+# A region is needed to make ARNs' partition and service names; the template itself fits every region.
+_REGION: Final = "us-east-1"
+
+
+class PackagingError(Exception):
+    """The package can't be made, or is not right; the message says why."""
+
+
+def _run(command: Sequence[str | Path], *, cwd: Path = ROOT) -> None:
+    """Run a tool with the variables that it needs; raise PackagingError with its output if it fails."""
+    environment = {
+        **os.environ,
+        "AWS_DEFAULT_REGION": _REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PYTHONHASHSEED": "0",  # the same source compiles to the same bytes
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    done = subprocess.run(  # noqa: S603
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        tool = f"{Path(command[0]).name} {command[1]}"
+        raise PackagingError(f"{tool} failed:\n{done.stdout.strip()}")
+
+
+def _compile(binaries: Path, folder: Path, root: str) -> None:
+    """Compile every module under `folder`, which Lambda will unpack at `root`.
+
+    `unchecked-hash`: Lambda's disk is read-only and its files carry other times, so nothing must be compared.
+    """
+    mode = ["--invalidation-mode", "unchecked-hash"]
+    _run([binaries / "python", "-m", "compileall", "-q", *mode, "-s", folder, "-p", root, folder])
+
+
+def _libraries(binaries: Path, version: str, pins: Mapping[str, Pin], root: str, cache: Path) -> Path:
+    """Return a folder with the pinned wheels for Lambda's platform, compiled. Each set is made once."""
+    lines = "\n".join(pin.line() for _, pin in sorted(pins.items())) + "\n"
+    digest = hashlib.sha256(f"{version} {root}\n{lines}".encode()).hexdigest()
+    folder = cache / digest[:16]
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        requirements, target = Path(scratch, "requirements.txt"), Path(scratch, "target")
+        requirements.write_text(lines, encoding="utf-8")
+        platforms = [part for tag in locks.platform_tags() for part in ("--platform", tag)]
+        pip: list[str | Path] = [
+            binaries / "python",
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "-qq",
+        ]
+        only = ["--no-deps", "--only-binary", ":all:", "--require-hashes", "--no-compile"]
+        python = ["--implementation", "cp", "--python-version", version]
+        _run([*pip, *only, *python, *platforms, "--target", target, "-r", requirements])
+        shutil.rmtree(target / "bin", ignore_errors=True)
+        _compile(binaries, target, root)
+        target.rename(folder)
+    return folder
+
+
+def _chalice(binaries: Path, stage: str, out: Path) -> None:
+    """Run Chalice on a copy of the project that holds nothing but its own code.
+
+    Chalice imports app.py only, so the tasks are loaded here; and that all code was packed is seen here, too.
+
+    An empty requirements.txt keeps Chalice from fetching libraries: it would compile what has no wheel, and
+    check no hash.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        project = Path(scratch)
+        shutil.copy(ROOT / "app.py", project)
+        shutil.copytree(
+            ROOT / "chalicelib", project / "chalicelib", ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+        )
+        shutil.copytree(templates.CHALICE, project / ".chalice", ignore=shutil.ignore_patterns("deploy*"))
+        (project / "requirements.txt").touch()
+        command: list[str | Path] = [binaries / "chalice", "package", "--stage", stage]
+        _run([*command, "--merge-template", templates.FUNCTIONS, out], cwd=project)
+        _run([binaries / "python", "-c", _LOAD_TASKS], cwd=project)
+        archives.check_files(out / "deployment.zip", project / "chalicelib", prefix="chalicelib/")
+
+
+def _function_archive(binaries: Path, libraries: Path, archive: Path) -> archives.Sizes:
+    """Add libraries and compiled modules to the zip that Chalice made."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        with zipfile.ZipFile(archive) as source:
+            source.extractall(folder)
+        _compile(binaries, folder, _FUNCTION_ROOT)
+        shutil.copytree(libraries, folder, dirs_exist_ok=True)
+        return archives.pack(folder, archive)
+
+
+def _template(stage: str, out: Path) -> Path:
+    """Write Chalice's template with the stage as its default, check it, put the data stack's beside it."""
+    template = templates.read(out / "sam.yaml")
+    template["Parameters"]["Stage"]["Default"] = stage
+    template["Parameters"]["DataStack"]["Default"] = f"syncboard-{stage}-data"
+    path = out / "template.yaml"
+    templates.write(template, path)
+    (out / "sam.yaml").unlink()
+    shutil.copy(templates.DATA, out / "data.yaml")
+    found = checks.check_packaged(template)
+    if found:
+        raise PackagingError("\n".join(str(finding) for finding in found))
+    return path
+
+
+def _lint(binaries: Path, template: Path, data: Path) -> None:
+    _run([binaries / "cfn-lint", template, data])
+    _run([binaries / "sam", "validate", "--lint", "--region", _REGION, "--template", template])
+
+
+def package(stage: str, out: Path, interpreter: Interpreter) -> dict[str, archives.Sizes]:
+    """Make the package of a stage in `out`; return the archives' sizes.
+
+    Raise PackagingError, LockError or InterpreterError with a message that says what to do.
+    """
+    if stage not in templates.chalice_config()["stages"]:
+        raise PackagingError(f"{stage} is no stage of .chalice/config.json")
+    version = interpreter.version
+    binaries = interpreters.environment(
+        interpreter, ROOT / "requirements" / "package.txt", ROOT / ".venvs" / f"package-{version}"
+    )
+    target = locks.lambda_environment(version)
+    runtime = locks.read(ROOT / "requirements.txt", target)
+    ingest = locks.without(locks.read(ROOT / "requirements" / "ingest.txt", target), runtime)
+    cache = ROOT / "build" / "libraries"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+
+    _chalice(binaries, stage, out)
+    function, layer = out / "deployment.zip", out / "ingest-layer.zip"
+    made = {
+        function.name: _function_archive(
+            binaries, _libraries(binaries, version, runtime, _FUNCTION_ROOT, cache), function
+        ),
+        layer.name: archives.pack(
+            _libraries(binaries, version, ingest, _LAYER_ROOT, cache), layer, prefix="python/"
+        ),
+    }
+    for archive, pins in ((function, runtime), (layer, ingest)):
+        archives.check_lock(archive, pins)
+        archives.check_compiled(archive, version)
+    archives.check_size(made)
+    _lint(binaries, _template(stage, out), out / "data.yaml")
+    return made
+
+
+def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m infra.package", description="Package the project for Lambda."
+    )
+    parser.add_argument(
+        "--stage", default="dev", help="a stage of .chalice/config.json (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/package"), help="folder (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--python", type=Path, help="the Python to package with (default: the best one found)"
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Package, print sizes; return 1 with a message if it can't be done."""
+    options = _arguments(arguments)
+    try:
+        paths = [options.python] if options.python else interpreters.candidates()
+        interpreter = interpreters.find(paths)
+        made = package(options.stage, options.out.resolve(), interpreter)
+    except (PackagingError, locks.LockError, interpreters.InterpreterError) as error:
+        sys.stderr.write(f"not packaged: {error}\n")
+        return 1
+    sys.stdout.write(f"packaged for python{interpreter.version} x86_64 in {options.out}\n")
+    for name, size in made.items():
+        zipped, unzipped, compiled = (value / 1e6 for value in (size.zipped, size.unzipped, size.compiled))
+        sys.stdout.write(
+            f"  {name:18} {zipped:6.2f} MB zip, {unzipped:6.2f} MB unzipped "
+            f"({compiled:.2f} MB of it .pyc), {size.files} files\n"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

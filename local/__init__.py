@@ -1,0 +1,1 @@
+"""How it all runs on one machine: emulator, gateway, worker, and the stack that holds them together."""

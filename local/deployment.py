@@ -1,0 +1,292 @@
+"""Deploy the data stack (`infra/data.yaml`) to whatever answers at the endpoint, and see that it is really there.
+
+CloudFormation makes or updates the stack; then every property of the template is read back, and on an emulator set
+where it was dropped (`local.stack_properties`). Deploying twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import boto3
+import msgspec
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.settings import QUEUES, queue_variable
+from local import stack_properties, stack_template
+from local.emulator import EmulatorLostState
+from local.stack_properties import Finding
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+
+TEMPLATE: Final = Path(__file__).resolve().parent.parent / "infra" / "data.yaml"
+# Where emulators live.
+LOCAL_REGION: Final = "us-east-1"
+_LOCAL_CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+_WAIT_SECONDS: Final = 900.0
+_SETTLED: Final = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
+# A stack that failed when it was first made can only be deleted.
+_DEAD: Final = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
+
+
+class DeploymentError(RuntimeError):
+    """The stack could not be deployed, or is not what the template says; the message gives the reasons."""
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployed data stack."""
+
+    # Deployment stage.
+    stage: str
+    # Where it was deployed; None: AWS.
+    endpoint_url: str | None
+    region: str
+    # DynamoDB table.
+    table: str
+    # S3 bucket.
+    bucket: str
+    # Queue URL by the queue's name (`chalicelib.settings.QUEUES`), and of its dead-letter queue.
+    queues: dict[str, str]
+    dead_letter_queues: dict[str, str]
+    # What was read back, property by property.
+    findings: list[Finding]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which the service and the AWS SDK find this stack."""
+        variables = {
+            "SYNCBOARD_STAGE": self.stage,
+            "SYNCBOARD_TABLE": self.table,
+            "SYNCBOARD_BUCKET": self.bucket,
+            "AWS_DEFAULT_REGION": self.region,
+            **{queue_variable(name): url for name, url in self.queues.items()},
+        }
+        if self.endpoint_url:
+            variables |= {"AWS_ENDPOINT_URL": self.endpoint_url, **_LOCAL_CREDENTIALS}
+        return variables
+
+
+def stack_name(stage: str) -> str:
+    """Return the name of the data stack."""
+    return f"syncboard-{stage}-data"
+
+
+def deploy(
+    endpoint_url: str | None,
+    *,
+    stage: str,
+    parameters: Mapping[str, str] | None = None,
+    region: str = LOCAL_REGION,
+    template: Path = TEMPLATE,
+    marker: Path | None = None,
+    accept_loss: bool = False,
+) -> Outputs:
+    """Make or update the data stack at `endpoint_url` (None: AWS) and return where everything is.
+
+    `parameters` are the template's beside `Stage`. `marker` (`Emulator.marker`) is a file that remembers what was
+    deployed: if the emulator came back without it, EmulatorLostState is raised before anything is made anew, and
+    empty, unless `accept_loss`. Raises DeploymentError for everything else.
+    """
+    if marker is not None and endpoint_url is not None:
+        if accept_loss:
+            marker.unlink(missing_ok=True)
+        check_marker(marker, endpoint_url, region)
+    values = {"Stage": stage, **(parameters or {})}
+    session = _Session(endpoint_url, region)
+    try:
+        stack = _apply(session, stack_name(stage), template, values)
+        resolver = stack_template.Resolver(
+            stack_template.read(template), values, account=stack["StackId"].split(":")[4], region=region
+        )
+        clients = session.data_clients()
+        findings = stack_properties.ensure(resolver.resources(), clients, write=endpoint_url is not None)
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(f"deploying {stack_name(stage)} to {endpoint_url or 'AWS'}: {error}") from error
+    _check(findings)
+    outputs = _outputs(stack, stage, endpoint_url, region, findings)
+    if marker is not None:
+        _write_marker(marker, outputs)
+    return outputs
+
+
+def check_marker(marker: Path, endpoint_url: str, region: str = LOCAL_REGION) -> None:
+    """Raise EmulatorLostState if `marker` says that something was deployed and the emulator does not have it."""
+    if not marker.exists():
+        return
+    deployed = json.loads(marker.read_text(encoding="utf-8"))
+    clients = _Session(endpoint_url, region).data_clients()
+    missing = []
+    for what, look in (
+        (f"table {deployed['table']}", lambda: clients.dynamodb.describe_table(TableName=deployed["table"])),
+        (f"bucket {deployed['bucket']}", lambda: clients.s3.head_bucket(Bucket=deployed["bucket"])),
+        *(
+            (f"queue {name}", lambda name=name: clients.sqs.get_queue_url(QueueName=name))
+            for name in deployed["queues"]
+        ),
+    ):
+        try:
+            look()
+        except ClientError:
+            missing.append(what)
+    if missing:
+        raise EmulatorLostState(
+            f"The emulator came back without {', '.join(missing)}, deployed on {deployed['deployed_at']}. "
+            f"Its data in {marker.parent} is lost or damaged: restore it from a backup, or delete the folder to "
+            "begin with empty data."
+        )
+
+
+def report(findings: list[Finding]) -> str:
+    """Return the findings as a table of text: resource, property, outcome, and both values where they differ."""
+    lines = []
+    for item in findings:
+        line = f"{item.outcome:<8} {item.resource}.{item.property}"
+        if item.outcome == "differs":
+            line += f"  wanted {json.dumps(item.wanted)}  found {json.dumps(item.found, default=str)}"
+        lines.append(line)
+    return "\n".join(lines)
+
+
+class _Session:
+    """Clients for one endpoint."""
+
+    def __init__(self, endpoint_url: str | None, region: str) -> None:
+        credentials: dict[str, Any] = {}
+        if endpoint_url:
+            credentials = {name.lower(): value for name, value in _LOCAL_CREDENTIALS.items()}
+        self._session = boto3.session.Session(region_name=region, **credentials)
+        self._endpoint_url = endpoint_url
+        self.poll_seconds = 0.1 if endpoint_url else 3.0
+        self._config = Config(
+            retries={"mode": "standard", "total_max_attempts": 4},
+            s3={"addressing_style": "path" if endpoint_url else "auto"},
+        )
+
+    def cloudformation(self) -> CloudFormationClient:
+        return self._session.client("cloudformation", endpoint_url=self._endpoint_url, config=self._config)
+
+    def data_clients(self) -> stack_properties.Clients:
+        options: Any = {"endpoint_url": self._endpoint_url, "config": self._config}
+        return stack_properties.Clients(
+            dynamodb=self._session.client("dynamodb", **options),
+            s3=self._session.client("s3", **options),
+            sqs=self._session.client("sqs", **options),
+        )
+
+
+def _apply(session: _Session, name: str, template: Path, parameters: Mapping[str, str]) -> StackTypeDef:
+    """Create or update the stack; return it when it has settled."""
+    client = session.cloudformation()
+    stack = _wait(session, client, name)
+    if stack is not None and stack["StackStatus"] in _DEAD:
+        client.delete_stack(StackName=name)
+        stack = _wait(session, client, name)
+    arguments: Any = {
+        "StackName": name,
+        "TemplateBody": template.read_text(encoding="utf-8"),
+        "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    }
+    if stack is None:
+        client.create_stack(**arguments)
+    else:
+        try:
+            client.update_stack(**arguments)
+        except ClientError as error:
+            if "No updates are to be performed" not in str(error):
+                raise
+    stack = _wait(session, client, name)
+    if stack is None or stack["StackStatus"] not in _SETTLED:
+        raise DeploymentError(f"stack {name} {_reasons(client, name, stack)}")
+    return stack
+
+
+def _wait(session: _Session, client: CloudFormationClient, name: str) -> StackTypeDef | None:
+    """Return the stack once nothing is in progress; None if there is none."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            stack = client.describe_stacks(StackName=name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+        if stack["StackStatus"] == "DELETE_COMPLETE":
+            return None
+        if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+            return stack
+        if time.monotonic() > deadline:
+            raise DeploymentError(f"stack {name} is still {stack['StackStatus']} after {_WAIT_SECONDS:g} s")
+        time.sleep(session.poll_seconds)
+
+
+def _reasons(client: CloudFormationClient, name: str, stack: StackTypeDef | None) -> str:
+    """Return the stack's status and what its failed resources say."""
+    if stack is None:
+        return "disappeared while it was being made"
+    events = client.describe_stack_events(StackName=stack.get("StackId", name))["StackEvents"]
+    failed = [
+        f"  {event.get('LogicalResourceId')}: {event.get('ResourceStatusReason')}"
+        for event in reversed(events)
+        if event.get("ResourceStatus", "").endswith("_FAILED")
+    ]
+    return "\n".join(
+        [f"is {stack['StackStatus']}: {stack.get('StackStatusReason', 'no reason given')}", *failed]
+    )
+
+
+def _check(findings: list[Finding]) -> None:
+    wrong = [item for item in findings if item.important and item.outcome == "differs"]
+    if wrong:
+        raise DeploymentError(f"the stack is not what the template says:\n{report(wrong)}")
+
+
+def _outputs(
+    stack: StackTypeDef, stage: str, endpoint_url: str | None, region: str, findings: list[Finding]
+) -> Outputs:
+    values = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
+    try:
+        return Outputs(
+            stage=stage,
+            endpoint_url=endpoint_url,
+            region=region,
+            table=values["TableName"],
+            bucket=values["BucketName"],
+            queues={name: _at(endpoint_url, values[f"{_pascal(name)}QueueUrl"]) for name in QUEUES},
+            dead_letter_queues={name: _at(endpoint_url, values[f"{_pascal(name)}DlqUrl"]) for name in QUEUES},
+            findings=findings,
+        )
+    except KeyError as error:
+        raise DeploymentError(f"stack {stack['StackName']} has no output {error}") from None
+
+
+def _pascal(queue: str) -> str:
+    return "".join(word.capitalize() for word in queue.replace("_", "-").split("-"))
+
+
+def _at(endpoint_url: str | None, queue_url: str) -> str:
+    """Return a queue's URL at the endpoint: the emulator prints the port that it had when the queue was made."""
+    if endpoint_url is None or urlsplit(queue_url).hostname not in ("localhost", "127.0.0.1"):
+        return queue_url
+    return urlsplit(queue_url)._replace(netloc=urlsplit(endpoint_url).netloc).geturl()
+
+
+def _write_marker(marker: Path, outputs: Outputs) -> None:
+    """Write the marker once; it keeps the time of the first deployment."""
+    if marker.exists():
+        return
+    names = [url.rsplit("/", 1)[-1] for url in outputs.queues.values()]
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    content = {"table": outputs.table, "bucket": outputs.bucket, "queues": names, "deployed_at": now}
+    temporary = marker.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
+    temporary.replace(marker)

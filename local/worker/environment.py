@@ -1,0 +1,64 @@
+"""An execution environment: one process that runs handlers, one call at a time, as Lambda's would."""
+
+from __future__ import annotations
+
+import signal
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from chalicelib.jobs.consumer import Stopping
+from chalicelib.jobs.workchild import die_with_parent
+from chalicelib.logs import logger
+from local.worker.context import LambdaContext
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One invocation."""
+
+    # Name of the function, as in app.py.
+    function: str
+    event: dict[str, Any]
+    # What the function's time limit is.
+    seconds: float
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an invocation: the handler's result, or what it raised."""
+
+    result: Any = None
+    error: str | None = None
+
+
+def serve(pipe: Connection) -> None:
+    """Run calls until the pipe closes. The target of the environment's process."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _on_stop)
+    while True:
+        try:
+            call = msgspec.msgpack.decode(pipe.recv_bytes(), type=Call)
+            answer = invoke(call)
+            pipe.send_bytes(msgspec.msgpack.encode(answer))
+        except (EOFError, OSError, Stopping):
+            return
+
+
+def invoke(call: Call) -> Answer:
+    """Run one handler in this process."""
+    import app  # late: the forkserver imports this module to have it warm, and app.py needs the settings
+
+    handler = app.app.handler_map[call.function]
+    context = LambdaContext(call.function, seconds=call.seconds)
+    try:
+        return Answer(result=handler(call.event, context))
+    except Exception as error:
+        logger.exception("handler failed", extra={"function": call.function})
+        return Answer(error=f"{type(error).__name__}: {error}")
+
+
+def _on_stop(_signal: int, _frame: FrameType | None) -> None:
+    """The worker is stopping and will not wait longer: give the job back."""
+    raise Stopping

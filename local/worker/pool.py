@@ -1,0 +1,91 @@
+"""A pool of warm environments: started, called, recycled, killed when they outlive their limit."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import msgspec
+
+from chalicelib.logs import logger
+from local.worker.environment import Answer, Call, serve
+
+# From a function's time limit to the kill: the supervisor inside has long acted by then.
+_KILL_AFTER_SECONDS = 5.0
+
+
+class EnvironmentLost(Exception):
+    """The environment died, or was killed, during a call."""
+
+
+class Environment:
+    """One process and the pipe to it. Used by one thread at a time."""
+
+    def __init__(self, *, max_jobs: int) -> None:
+        self.max_jobs = max_jobs
+        self.jobs = 0
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def call(self, call: Call) -> Answer:
+        """Run one call; start the process if there is none. Raise EnvironmentLost."""
+        pipe = self._pipe or self._start()
+        try:
+            pipe.send_bytes(msgspec.msgpack.encode(call))
+            if not pipe.poll(call.seconds + _KILL_AFTER_SECONDS):
+                self.kill()
+                raise EnvironmentLost(f"{call.function} outlived its {call.seconds:.0f} s and was killed")
+            answer = msgspec.msgpack.decode(pipe.recv_bytes(), type=Answer)
+        except (EOFError, OSError) as error:
+            self.kill()
+            raise EnvironmentLost(f"the process running {call.function} died") from error
+        self.jobs += 1
+        if self.jobs >= self.max_jobs:
+            self.kill()  # idle: nothing is lost, and whatever leaked is gone
+        return answer
+
+    def _start(self) -> Connection:
+        self._pipe, theirs = _context().Pipe()
+        self._process = _context().Process(target=serve, args=(theirs,), name="environment")
+        self._process.start()
+        theirs.close()
+        self.jobs = 0
+        return self._pipe
+
+    def interrupt(self) -> None:
+        """Ask the process to give its job back and end."""
+        if self._process is not None and self._process.is_alive():
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process now."""
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        if process is not None:
+            process.kill()
+            process.join()
+        if pipe is not None:
+            pipe.close()
+
+
+_lock = threading.Lock()
+_made: list[Any] = []
+
+
+def _context() -> Any:
+    """Return the way to start processes: a fork server, which has one thread and everything imported.
+
+    The worker itself has threads, so it must not fork; a spawned process would import everything anew.
+    """
+    with _lock:
+        if not _made:
+            context: Any = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
+            if sys.platform != "darwin":
+                context.set_forkserver_preload(["local.worker.environment", "app"])
+            _made.append(context)
+            logger.debug("process context made")
+    return _made[0]

@@ -1,0 +1,1 @@
+"""SyncBoard's command line and client."""

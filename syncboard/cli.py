@@ -1,0 +1,105 @@
+"""The `syncboard` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="SyncBoard's background jobs: files in; text, concepts and clusters out.",
+)
+
+Data = Annotated[Path, typer.Option(help="Folder for everything that lasts.")]
+
+
+@app.command()
+def up(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of API and page; 0 for any free one.")
+    ] = 8000,
+    data: Data = Path(".local"),
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Jobs at a time.")] = 2,
+) -> None:
+    """Serve API and page with emulator and worker, until Ctrl-C."""
+    from local.stack import Stack, StackError, StackOptions, stop_on_signals
+
+    stack = Stack(StackOptions(host=host, port=port, data=data, concurrency=concurrency))
+    try:
+        with stop_on_signals(stack), stack:
+            stack.console.say(
+                f"SyncBoard is on {stack.url}  ·  signed in: {stack.url}/#token={stack.token()}"
+            )
+            stack.console.say(f"Data and logs are in {stack.data}  ·  Ctrl-C stops")
+            stack.watch()
+            stack.console.say("Stopping: jobs in hand are finished or given back, state is saved.")
+    except StackError as error:
+        _fail(str(error))
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option(help="Keep the temporary data folder.")] = False,
+) -> None:
+    """Run the bundled samples through a stack of their own and show what came out."""
+    from local.stack import StackError
+    from syncboard.demo import run_demo
+
+    try:
+        ok = run_demo(keep=keep)
+    except StackError as error:
+        _fail(str(error))
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
+def worker(context: typer.Context) -> None:
+    """Work on jobs from the queues that the environment names (`--help` for its options)."""
+    import runpy
+
+    sys.argv = ["syncboard worker", *context.args]
+    runpy.run_module("local.worker", run_name="__main__")
+
+
+@app.command()
+def token(
+    user: Annotated[str, typer.Option(help="Whom the token is for.")],
+    data: Data = Path(".local"),
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is valid.")] = 30,
+) -> None:
+    """Print a bearer token for a local stack."""
+    import os
+
+    from local.stack import secret_file
+
+    os.environ["SYNCBOARD_JWT_SECRET"] = f"file:{secret_file(data)}"
+    from chalicelib.api import tokens
+
+    try:
+        print(tokens.issue(user, seconds=days * 24 * 3600))  # noqa: T201 (its whole purpose)
+    except ValueError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"syncboard: {message}", err=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

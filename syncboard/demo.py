@@ -1,0 +1,130 @@
+"""`syncboard demo`: the main job, on the bundled samples, through the public API."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from local.gateway import is_sample
+from local.stack import SAMPLES, Stack, StackOptions
+from syncboard.client import Client
+
+_TIMEOUT_SECONDS = 180.0
+
+
+class Expected(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sample must end: `samples/expected.json` holds one of these per file name."""
+
+    state: str
+    # Type of the error, for a sample that must fail.
+    error_type: str | None = None
+    # Password to submit it with.
+    password: str | None = None
+
+
+def run_demo(*, keep: bool) -> bool:
+    """Run every sample; print progress and a table; tell whether each ended as expected."""
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="syncboard-demo-"))
+    try:
+        console.print("Starting emulator, API and worker …")
+        began = time.monotonic()
+        with Stack(StackOptions(port=0, data=folder, verbose=False)) as stack:
+            console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
+            with Client(stack.url, stack.token("demo", seconds=3600)) as client:
+                ends = _run_all(client, console)
+                ok = _report(ends, client, console)
+    finally:
+        if keep:
+            console.print(f"Data kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return ok
+
+
+def _run_all(client: Client, console: Console) -> dict[str, tuple[Expected, dict[str, Any]]]:
+    expected = msgspec.json.decode((SAMPLES / "expected.json").read_bytes(), type=dict[str, Expected])
+    paths = [path for path in sorted(SAMPLES.iterdir()) if is_sample(path)]
+    columns = (
+        TextColumn("{task.fields[file]:<28}"),
+        BarColumn(24),
+        TextColumn("{task.percentage:>3.0f} %  {task.description}"),
+    )
+    with Progress(*columns, console=console) as bars, ThreadPoolExecutor(len(paths)) as threads:
+        futures = {
+            path.name: threads.submit(
+                _run_one,
+                client,
+                path,
+                expected[path.name],
+                bars,
+                bars.add_task("", total=100, file=path.name),
+            )
+            for path in paths
+        }
+        return {name: (expected[name], future.result()) for name, future in futures.items()}
+
+
+def _run_one(client: Client, path: Path, expected: Expected, bars: Progress, bar: TaskID) -> dict[str, Any]:
+    job = client.submit(path, password=expected.password)
+    status: dict[str, Any] = job
+    for status in client.iter_progress(job["job_id"], timeout=_TIMEOUT_SECONDS):
+        meta = status["meta"]
+        bars.update(bar, completed=meta["percent"], description=meta["message"][:60])
+    return status
+
+
+def _report(ends: dict[str, tuple[Expected, dict[str, Any]]], client: Client, console: Console) -> bool:
+    """Print the table; return whether all went as expected."""
+    table = Table(title="Samples", title_justify="left")
+    for heading in ("file", "state", "time", "concepts, or the error", "cluster", ""):
+        table.add_column(heading, no_wrap=heading in ("file", "state"))
+    well = True
+    for name, (expected, status) in ends.items():
+        as_expected = _as_expected(expected, status)
+        well = well and as_expected
+        table.add_row(name, *_row(status), "✓" if as_expected else "✗ unexpected")
+    console.print(table)
+    documents = client.documents(limit=100)["documents"]
+    published = sum(status["state"] == "SUCCESS" for _, status in ends.values())
+    clusters = {document["cluster_id"] for document in documents}
+    console.print(f"{len(ends)} files, {len(documents)} documents in {len(clusters)} clusters.")
+    return well and len(documents) == published
+
+
+def _as_expected(expected: Expected, status: dict[str, Any]) -> bool:
+    error = status.get("error") or {}
+    if status["state"] != expected.state or error.get("type") != expected.error_type:
+        return False
+    return expected.state != "SUCCESS" or bool(
+        status["result"]["concepts"] and status["result"]["cluster_id"]
+    )
+
+
+def _row(status: dict[str, Any]) -> tuple[str, str, str, str]:
+    seconds = _seconds(status)
+    if status["state"] != "SUCCESS":
+        error = status.get("error") or {"type": "?", "message": ""}
+        return status["state"], seconds, f"{error['type']}: {error['message']}", ""
+    result = status["result"]
+    concepts = ", ".join(concept["name"] for concept in result["concepts"][:4])
+    return status["state"], seconds, concepts, result["cluster_name"]
+
+
+def _seconds(status: dict[str, Any]) -> str:
+    """Seconds from submission to the end, as the API's own times say."""
+    from datetime import datetime
+
+    if not status.get("finished_at"):
+        return ""
+    end, start = (datetime.fromisoformat(status[name]) for name in ("finished_at", "created_at"))
+    return f"{(end - start).total_seconds():.1f} s"

@@ -1,0 +1,407 @@
+"""The page in a real Chromium, against a real running stack.
+
+Every test also fails on a console error, an uncaught exception or a violation of the content security policy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+# Milliseconds that a job may take on a busy machine, and that the page may take to react.
+JOB_MS = 90_000
+PAGE_MS = 20_000
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM_ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+# Runs before the page's own scripts: keeps each violation where the test finds it.
+WATCH_POLICY = """
+window.__violations = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.__violations.push(`${event.effectiveDirective}: ${event.blockedURI}`);
+});
+"""
+
+# Keeps every value that a progress bar on the page ever had, by the title of its card.
+WATCH_BARS = """
+window.__bars = {};
+const keep = () => document.querySelectorAll(".card progress").forEach((bar) => {
+  const title = bar.closest(".card").querySelector(".card-title").textContent;
+  const values = (window.__bars[title] ??= []);
+  if (!bar.closest("[hidden]") && values.at(-1) !== bar.value) values.push(bar.value);
+});
+document.addEventListener("DOMContentLoaded", () => new MutationObserver(keep).observe(document.body, {
+  subtree: true, childList: true, attributes: true, characterData: true,
+}));
+"""
+
+
+class RunningStack(Protocol):
+    """What these tests need of the stack: its address, without a slash at the end."""
+
+    url: str
+
+
+def find_chromium() -> str:
+    """Return the path of a Chromium; skip without one, but fail in CI, where nothing may be left out."""
+    for name in CHROMIUM_NAMES:
+        if path := shutil.which(name):
+            return path
+    reason = f"NO BROWSER: none of {', '.join(CHROMIUM_NAMES)} is on PATH, so the page was NOT tested"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = find_chromium()
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Browser, stack: RunningStack) -> Iterator[Page]:
+    """A page of its own that is signed in by the local stack."""
+    with new_page(browser, stack) as page:
+        yield page
+
+
+class new_page:
+    """Open the page in a browser context of its own; afterwards nothing may have gone wrong in it."""
+
+    def __init__(self, browser: Browser, stack: RunningStack, **options: Any) -> None:
+        self._context = browser.new_context(**options)
+        self._context.add_init_script(WATCH_POLICY + WATCH_BARS)
+        self._url = stack.url
+        self._problems: list[str] = []
+
+    def __enter__(self) -> Page:
+        self._page = self._context.new_page()
+        self._page.set_default_timeout(PAGE_MS)
+        self._page.on("console", self._keep_error)
+        self._page.on("pageerror", lambda error: self._problems.append(str(error)))
+        self._page.goto(f"{self._url}/")
+        expect(self._page.get_by_role("heading", level=1)).to_be_visible(timeout=PAGE_MS)
+        return self._page
+
+    def _keep_error(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._problems.append(f"{message.text} ({message.location.get('url')})")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        violations = self._page.evaluate("window.__violations")
+        self._context.close()
+        if kind is None:
+            assert violations == []
+            assert self._problems == []
+
+
+def card(page: Page, name: str) -> Locator:
+    """Find the card of the file `name`."""
+    return page.get_by_role("article", name=name)
+
+
+def write_note(folder: Path) -> Path:
+    """Make a file that no other test has added, about something that has concepts."""
+    unique = uuid.uuid4().hex[:12]
+    path = folder / f"container-notes-{unique}.md"
+    text = (
+        f"# Container notes {unique}\n\n"
+        "Docker builds container images. Kubernetes schedules containers on a cluster and restarts them.\n"
+        "A Kubernetes deployment rolls out a new Docker image step by step. PostgreSQL keeps the state.\n\n"
+    )
+    path.write_text(text * 5, encoding="utf-8")
+    return path
+
+
+def choose(page: Page, *paths: Path) -> None:
+    """Choose files with the browser's own dialogue."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_text("choose files").click()
+    assert chooser.value.is_multiple()
+    chooser.value.set_files(paths)
+
+
+def test_a_chosen_file_becomes_a_document_with_concepts_and_a_topic(page: Page, tmp_path: Path) -> None:
+    note = write_note(tmp_path)
+    choose(page, note)
+
+    # Done within moments on an idle machine: that there was a bar is read from what was kept of it, below.
+    added = card(page, note.name)
+    expect(added.get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    expect(added.get_by_role("list", name="Concepts").get_by_role("listitem").first).to_be_visible()
+    topic = added.locator(".cluster")
+    expect(topic).to_have_text(re.compile(r"Topic: \S+"))
+    expect(added.get_by_role("progressbar")).to_be_hidden()
+    values = page.evaluate("(name) => window.__bars[name]", note.name)
+    assert values, "the bar was never seen"
+    assert max(values) >= 10, "the upload itself did not move the bar"
+    assert values == sorted(values)
+    assert all(0 <= value <= 100 for value in values)
+
+    added.get_by_role("link", name="Open document").click()
+    expect(page.get_by_label("Text of the document")).to_contain_text("Kubernetes schedules containers")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_after_a_reload_the_job_and_the_document_are_still_there(page: Page, tmp_path: Path) -> None:
+    note = write_note(tmp_path)
+    choose(page, note)
+    expect(card(page, note.name).get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+
+    page.reload()
+    page.get_by_role("link", name="Jobs").click()
+    kept = card(page, note.name)
+    expect(kept.get_by_text("Done", exact=True)).to_be_visible(timeout=PAGE_MS)
+    expect(kept.get_by_role("list", name="Concepts")).to_be_visible()
+
+    page.get_by_role("link", name="Documents").click()
+    rows = page.get_by_role("main").get_by_role("listitem").filter(has_text=note.name)
+    expect(rows).to_have_count(1, timeout=PAGE_MS)
+    expect(rows.locator(".cluster")).to_be_visible()
+
+
+def test_a_broken_pdf_says_what_is_wrong_and_that_a_retry_does_not_help(page: Page, tmp_path: Path) -> None:
+    broken = tmp_path / f"broken-{uuid.uuid4().hex[:8]}.pdf"
+    broken.write_bytes(b"%PDF-1.7\nthis is no page tree\n")
+    choose(page, broken)
+
+    added = card(page, broken.name)
+    expect(added.get_by_text("Failed", exact=True)).to_be_visible(timeout=JOB_MS)
+    expect(added.locator(".error-message")).to_have_text(re.compile(r"\w+ \w+ \w+"))
+    expect(added.get_by_text("Trying again with the same file won’t help.")).to_be_visible()
+    expect(added.get_by_role("button", name="Upload again")).to_have_count(0)
+
+
+def test_an_empty_file_is_refused_at_once(page: Page, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    choose(page, empty)
+    expect(card(page, "empty.txt").get_by_text("The file is empty.")).to_be_visible()
+
+
+def test_several_files_are_added_at_once(page: Page, tmp_path: Path) -> None:
+    notes = [write_note(tmp_path) for _ in range(8)]
+    choose(page, *notes)
+    for note in notes:
+        expect(card(page, note.name).get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+
+
+def test_pasted_text_becomes_a_document(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", "Kubernetes and Docker. " + crypto.getRandomValues(new Uint8Array(8)));
+          const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(event);
+        }"""
+    )
+    pasted = page.get_by_role("article", name=re.compile("^Pasted"))
+    expect(pasted.get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+
+
+def test_dropped_files_are_added(page: Page) -> None:
+    name = f"dropped-{uuid.uuid4().hex[:8]}.txt"
+    page.evaluate(
+        """(name) => {
+          const dataTransfer = new DataTransfer();
+          const text = `Docker images and Kubernetes pods. ${name}`;
+          dataTransfer.items.add(new File([text], name, { type: "text/plain" }));
+          document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        name,
+    )
+    expect(card(page, name).get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+
+
+def test_the_samples_can_be_tried(page: Page, stack: RunningStack) -> None:
+    samples = page.request.get(f"{stack.url}/_local/session").json()["samples"]
+    page.get_by_role("button", name="Try the samples").click()
+    for sample in samples:
+        # Some samples are there to show how an error looks.
+        outcome = card(page, sample["name"]).get_by_text(re.compile("^(Done|Failed)$"))
+        expect(outcome).to_be_visible(timeout=JOB_MS)
+    expect(page.get_by_role("article").get_by_text("Done", exact=True).first).to_be_visible()
+
+
+def test_the_keyboard_reaches_the_file_chooser_and_the_sections(page: Page) -> None:
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+        )
+    assert reached[0] == "skip"
+    assert {"Add", "Jobs", "Documents", "sign-out", "files"} <= {
+        re.sub(r"\d+ running$", "", one) for one in reached
+    }
+    with page.expect_file_chooser():
+        page.locator("#files").focus()
+        page.keyboard.press("Enter")
+
+
+def test_the_status_line_names_what_can_be_read(page: Page) -> None:
+    line = page.locator("#health")
+    expect(line.get_by_text("Service is up")).to_be_visible(timeout=PAGE_MS)
+    expect(line.get_by_text(re.compile(r"^PDF (ready|being prepared|not available)$"))).to_be_visible()
+
+
+def test_the_page_is_served_under_a_strict_policy(page: Page, stack: RunningStack) -> None:
+    response = page.request.get(f"{stack.url}/")
+    policy = response.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_sticks_out_on_a_narrow_screen(browser: Browser, stack: RunningStack, scheme: Any) -> None:
+    with new_page(browser, stack, viewport={"width": 360, "height": 740}, color_scheme=scheme) as page:
+        for section in ("Add", "Jobs", "Documents"):
+            page.get_by_role("link", name=section, exact=False).last.click()
+            expect(page.locator(f"nav a[aria-current=page]:has-text('{section}')")).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_who_signs_out_is_asked_for_a_token(page: Page) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Access token")).to_be_visible()
+    expect(page.get_by_role("navigation")).to_be_hidden()
+    page.reload()
+    expect(page.get_by_label("Access token")).to_be_visible()
+    page.get_by_role("button", name="Sign in on this machine").click()
+    expect(page.get_by_role("heading", name="Add to your knowledge bank")).to_be_visible()
+
+
+def test_a_token_in_the_address_signs_in_and_leaves_the_address(page: Page, stack: RunningStack) -> None:
+    token = page.request.get(f"{stack.url}/_local/session").json()["token"]
+    page.goto("about:blank")
+    page.goto(f"{stack.url}/#token={token}")
+    expect(page.get_by_text("Signed in", exact=True)).to_be_visible()
+    assert page.url == f"{stack.url}/"
+
+
+def test_a_refused_token_leads_back_to_the_sign_in(browser: Browser, stack: RunningStack) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{stack.url}/#token=forged")
+    expect(page.get_by_text("Your sign-in is no longer valid. Please sign in again.")).to_be_visible(
+        timeout=PAGE_MS
+    )
+    page.get_by_label("Access token").fill("forged-again")
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.get_by_text("This token is not valid, or it has expired.")).to_be_visible(timeout=PAGE_MS)
+    context.close()
+
+
+def test_a_lost_connection_is_shown_and_overcome(
+    browser: Browser, stack: RunningStack, tmp_path: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{stack.url}/")
+    lost = 0
+
+    def lose_two(route: Route) -> None:
+        nonlocal lost
+        lost += 1
+        if lost <= 2:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/uploads", lose_two)
+    note = write_note(tmp_path)
+    choose(page, note)
+    expect(page.get_by_text("The server can’t be reached. Trying again…")).to_be_visible(timeout=PAGE_MS)
+    expect(card(page, note.name).get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    expect(page.get_by_text("The server can’t be reached.")).to_be_hidden()
+    assert lost == 3
+    context.close()
+
+
+def test_a_refused_upload_quotes_what_the_storage_said(
+    browser: Browser, stack: RunningStack, tmp_path: Path
+) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{stack.url}/")
+    answer = (
+        '<?xml version="1.0" encoding="UTF-8"?><Error><Code>EntityTooLarge</Code><Message>Your proposed upload '
+        "exceeds the maximum allowed size</Message><MaxSizeAllowed>1048576</MaxSizeAllowed></Error>"
+    )
+
+    def refuse(route: Route) -> None:
+        if "multipart/form-data" in route.request.headers.get("content-type", ""):
+            route.fulfill(status=400, content_type="application/xml", body=answer)
+        else:
+            route.continue_()
+
+    page.route("**/*", refuse)
+    note = write_note(tmp_path)
+    choose(page, note)
+    added = card(page, note.name)
+    expect(added.get_by_text("Not uploaded")).to_be_visible(timeout=PAGE_MS)
+    expect(added.get_by_text("The file is larger than 1 MB.")).to_be_visible()
+    context.close()
+
+
+def test_the_bar_never_runs_backwards_and_is_never_without_a_number(page: Page) -> None:
+    """The rule itself, in the browser's own JavaScript: what servers may send against what is shown."""
+    shown = page.evaluate(
+        """async () => {
+          const { nextPercent } = await import("./page/jobs.js");
+          const sent = [
+            [1, "PENDING", 0], [1, "PROCESSING", 25], [1, "PROCESSING", 10], [1, "PROCESSING", null],
+            [1, "PROCESSING", "NaN"], [1, "PROCESSING", undefined], [1, "PROCESSING", -5], [1, "PROCESSING", 150],
+            [1, "RETRY", 0], [2, "PROCESSING", 10], [2, "PROCESSING", 50], [2, "SUCCESS", 0],
+          ];
+          let entry = { percent: 0, attempt: 0 };
+          return sent.map(([attempt, state, percent]) => {
+            entry = { percent: nextPercent(entry, { attempt, state, meta: { percent } }), attempt };
+            return entry.percent;
+          });
+        }"""
+    )
+    assert shown == [0, 25, 25, 25, 25, 25, 25, 99, 99, 10, 50, 100]
+
+
+def test_an_old_list_does_not_undo_what_is_known(page: Page) -> None:
+    verdicts = page.evaluate(
+        """async () => {
+          const { supersedes } = await import("./page/jobs.js");
+          const job = (state, attempt) => ({ state, attempt });
+          return [
+            supersedes(job("SUCCESS", 1), job("PROCESSING", 1), false),
+            supersedes(job("SUCCESS", 1), job("PROCESSING", 1), true),
+            supersedes(job("PROCESSING", 2), job("RETRY", 1), false),
+            supersedes(job("PROCESSING", 1), job("PENDING", 0), false),
+            supersedes(job("PROCESSING", 1), job("RETRY", 1), false),
+            supersedes(job("RETRY", 1), job("PROCESSING", 2), false),
+            supersedes(job("FAILURE", 4), job("PROCESSING", 4), false),
+            supersedes(job("FAILURE", 4), job("PENDING", 0), false),
+          ];
+        }"""
+    )
+    assert verdicts == [False, False, False, False, True, True, False, True]

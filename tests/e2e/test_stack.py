@@ -1,0 +1,154 @@
+"""The stack as a whole: started, interfered with, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.stack import ROOT, RunningStack, eventually, run_all
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(
+        "AWS_ENDPOINT_URL" in os.environ, reason="these tests start and kill their own emulator"
+    ),
+]
+
+# Long enough to be caught in the act, short enough to parse in seconds.
+LONG_TEXT = "\n\n".join(
+    f"Paragraph {number} tells of harbour {number % 977}, its lighthouse keepers and the tide tables of year {number}."
+    for number in range(40_000)
+)
+
+
+def test_invariant_5_a_killed_worker_loses_nothing_and_the_next_attempt_makes_one_document(
+    tmp_path: Path,
+) -> None:
+    stack = RunningStack(tmp_path / "data", SYNCBOARD_LEASE_SECONDS="4", SYNCBOARD_CLOCK_SKEW_SECONDS="1")
+    stack.start()
+    try:
+        path = tmp_path / "long.txt"
+        path.write_text(LONG_TEXT)
+        with stack.client() as client:
+            job_id = client.submit(path)["job_id"]
+            eventually(lambda: client.status(job_id)["state"], lambda state: state == "PROCESSING")
+            victims = [stack.worker(), *stack.worker().children(recursive=True)]
+            stack.worker().send_signal(signal.SIGKILL)
+            psutil.wait_procs(victims, timeout=10)
+            assert not any(
+                victim.is_running() and victim.status() != psutil.STATUS_ZOMBIE for victim in victims
+            )
+            done = client.wait(job_id, timeout=60)
+            assert (done["state"], done["attempt"]) == ("SUCCESS", 2)
+            assert len(client.documents()["documents"]) == 1
+    finally:
+        stack.stop()
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_has_all_of_it(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "data")
+    stack.start()
+    note = tmp_path / "note.md"
+    note.write_text("# Tides\n\nThe moon pulls the sea, and spring tides follow the full moon.")
+    with stack.client() as client:
+        (done,) = run_all(client, note)
+        # Somebody's long job is in the worker's hands when Ctrl-C comes.
+        (tmp_path / "long.txt").write_text(LONG_TEXT)
+        running = client.submit(tmp_path / "long.txt")["job_id"]
+        eventually(lambda: client.status(running)["state"], lambda state: state == "PROCESSING")
+    family = stack.family()
+    assert len(family) >= 3
+    assert stack.stop() == 0
+    gone, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+
+    stack.start()
+    try:
+        with stack.client() as client:
+            assert client.status(done["job_id"])["result"] == done["result"]
+            assert client.wait(running, timeout=60)["state"] == "SUCCESS"
+            documents = client.documents()["documents"]
+            assert len(documents) == 2
+    finally:
+        stack.stop(signal.SIGTERM)
+
+
+def test_a_killed_stack_leaves_no_process_behind(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "data")
+    stack.start()
+    family = stack.family()
+    stack.kill()
+    _gone, alive = psutil.wait_procs(family, timeout=15)
+    assert not alive
+
+
+def test_a_dead_emulator_is_started_again_and_jobs_go_on(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "data")
+    stack.start()
+    try:
+        with stack.client() as client:
+            note = tmp_path / "note.md"
+            note.write_text("# Tides\n\nThe moon pulls the sea, and spring tides follow the full moon.")
+            run_all(client, note)
+            emulator = next(
+                child
+                for child in stack.process.children()
+                if "emulator_launcher" in " ".join(child.cmdline())
+            )
+            emulator.terminate()  # gracefully, as a restart of the machine would
+            psutil.wait_procs([emulator], timeout=20)
+            eventually(lambda: _documents(stack), lambda number: number == 1)
+            (again,) = run_all(client, note)
+            assert again["state"] == "SUCCESS"
+    finally:
+        stack.stop()
+
+
+def _documents(stack: RunningStack) -> int:
+    import httpx
+
+    answer = httpx.get(
+        f"{stack.url}/documents", headers={"Authorization": f"Bearer {stack.token}"}, timeout=60
+    )
+    return len(answer.json()["documents"]) if answer.status_code == 200 else -1
+
+
+def _up(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "syncboard.cli", "up", *arguments]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SYNCBOARD_")}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, env=clean)
+
+
+def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = _up("--port", str(port), "--data", str(tmp_path / "data"))
+    assert ended.returncode == 1
+    assert f"Port {port}" in ended.stderr
+    assert "PORT=" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_data_folder_that_can_not_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = _up("--port", "0", "--data", str(tmp_path / "file" / "data"))
+    assert ended.returncode == 1
+    assert "can't be written" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_two_stacks_run_side_by_side_but_not_on_one_folder(stack: RunningStack) -> None:
+    ended = _up("--port", "0", "--data", str(stack.data))
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    with stack.client() as client:
+        assert client.health()["status"] == "ok"
