@@ -9,7 +9,9 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -125,19 +127,15 @@ def check_marker(marker: Path, endpoint_url: str, region: str = LOCAL_REGION) ->
         return
     deployed = json.loads(marker.read_text(encoding="utf-8"))
     clients = _Session(endpoint_url, region).data_clients()
-    missing = []
-    for what, look in (
-        (f"table {deployed['table']}", lambda: clients.dynamodb.describe_table(TableName=deployed["table"])),
-        (f"bucket {deployed['bucket']}", lambda: clients.s3.head_bucket(Bucket=deployed["bucket"])),
+    looks: list[tuple[str, Callable[[], object]]] = [
+        (f"table {deployed['table']}", partial(clients.dynamodb.describe_table, TableName=deployed["table"])),
+        (f"bucket {deployed['bucket']}", partial(clients.s3.head_bucket, Bucket=deployed["bucket"])),
         *(
-            (f"queue {name}", lambda name=name: clients.sqs.get_queue_url(QueueName=name))
+            (f"queue {name}", partial(clients.sqs.get_queue_url, QueueName=name))
             for name in deployed["queues"]
         ),
-    ):
-        try:
-            look()
-        except ClientError:
-            missing.append(what)
+    ]
+    missing = [what for what, look in looks if not _exists(look)]
     if missing:
         raise EmulatorLostState(
             f"The emulator came back without {', '.join(missing)}, deployed on {deployed['deployed_at']}. "
@@ -146,11 +144,22 @@ def check_marker(marker: Path, endpoint_url: str, region: str = LOCAL_REGION) ->
         )
 
 
+def _exists(look: Callable[[], object]) -> bool:
+    try:
+        look()
+    except ClientError as error:
+        # Only "there is none" counts: another error says nothing about the data.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return False
+        raise
+    return True
+
+
 def report(findings: list[Finding]) -> str:
     """Return the findings as a table of text: resource, property, outcome, and both values where they differ."""
     lines = []
     for item in findings:
-        line = f"{item.outcome:<8} {item.resource}.{item.property}"
+        line = f"{item.outcome:<8} {item.resource}.{item.name}"
         if item.outcome == "differs":
             line += f"  wanted {json.dumps(item.wanted)}  found {json.dumps(item.found, default=str)}"
         lines.append(line)

@@ -18,8 +18,9 @@ from typing import BinaryIO, Final, Self
 
 from local.emulator_launcher import EXIT_IN_USE, EXIT_NEWER_DATA
 
-LAUNCHER: Final = Path(__file__).with_name("emulator_launcher.py")
-LOCK_FILE: Final = Path(__file__).resolve().parent.parent / "requirements" / "emulator.txt"
+ROOT: Final = Path(__file__).resolve().parent.parent
+LOCK_FILE: Final = ROOT / "requirements" / "emulator.txt"
+LAUNCHER: Final = "local.emulator_launcher"
 
 # How long a start may take. Loading a state takes about a second per 50,000 items.
 START_SECONDS: Final = 60.0
@@ -144,20 +145,15 @@ class Emulator:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self._bind() as listener, self._open_log() as log:
             self._port = listener.getsockname()[1]
-            # -I: neither PYTHONPATH nor the user's packages get into the emulator's environment. A session of its
-            # own: Ctrl-C reaches the command, which stops things in order.
+            # -E -s: neither PYTHONPATH nor the user's packages get into the emulator's environment. A session of
+            # its own: Ctrl-C reaches the command, which stops things in order.
             self._process = subprocess.Popen(
                 [
-                    str(self._python),
-                    "-I",
-                    str(LAUNCHER),
-                    "--data",
-                    str(self.folder),
-                    "--port",
-                    str(self._port),
-                ]
-                + ["--socket", str(listener.fileno()), "--parent", str(os.getpid())]
-                + ["--save-seconds", str(self._save_seconds)],
+                    *(str(self._python), "-E", "-s", "-m", LAUNCHER, "--data", str(self.folder)),
+                    *("--socket", str(listener.fileno()), "--port", str(self._port)),
+                    *("--parent", str(os.getpid()), "--save-seconds", str(self._save_seconds)),
+                ],
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -44,7 +44,7 @@ def is_fresh(name: str, lock: Path, root: Path = ROOT) -> bool:
     stamp = root / name / _STAMP
     try:
         return stamp.read_text(encoding="utf-8") == _fingerprint(lock) and python_of(name, root).exists()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
@@ -110,8 +110,19 @@ def _create(folder: Path) -> None:
 def _install(python: Path, lock: Path) -> None:
     done = _run(
         # -I: without PYTHONPATH and the user's own packages, which pip would take for installed.
-        [str(python), "-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
-        + ["--retries", "2", "--require-hashes", "--requirement", str(lock)]
+        [
+            *(
+                str(python),
+                "-I",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-input",
+                "--disable-pip-version-check",
+            ),
+            *("--retries", "2", "--require-hashes", "--requirement", str(lock)),
+        ]
     )
     if done.returncode != 0:
         raise EnvironmentFailed(f"cannot install {lock.name}:\n{explain(done.stderr)}")
@@ -142,12 +153,9 @@ _ADVICE: Final = (
     ),
     (
         (
-            "NewConnectionError",
-            "Temporary failure in name resolution",
-            "ConnectTimeout",
-            "Network is unreachable",
-        )
-        + ("ProxyError", "NameResolutionError", "Connection refused", "SSLError"),
+            *("NewConnectionError", "NameResolutionError", "Temporary failure in name resolution"),
+            *("ConnectTimeout", "Connection refused", "Network is unreachable", "ProxyError", "SSLError"),
+        ),
         "The package index can't be reached. Connect to the network (or set PIP_INDEX_URL to a mirror) and start "
         "again: this is needed once.",
     ),

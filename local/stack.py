@@ -188,8 +188,11 @@ class Stack:
         threading.Thread(target=self._follow, args=(self._worker,), name="worker-log", daemon=True).start()
 
     def _follow(self, worker: subprocess.Popen[str]) -> None:
-        for line in worker.stdout or ():
-            self.console.line(line)
+        if worker.stdout is None:
+            return
+        with worker.stdout:
+            for line in worker.stdout:
+                self.console.line(line)
 
     # --- Watching ------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import msgspec
 from botocore.exceptions import ClientError
 
+from local import bucket_properties
 from local.stack_template import Resource
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     # Logical name in the template.
     resource: str
     # CloudFormation's name of the property.
-    property: str
+    name: str
     # As the service's API names and nests it.
     wanted: Any
     # What was read back at the end; None: nothing.
@@ -57,7 +58,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def important(self) -> bool:
         """Whether the service would work wrongly without it."""
-        return self.property in IMPORTANT
+        return self.name in IMPORTANT
 
 
 class Property(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ class Clients(msgspec.Struct, frozen=True, kw_only=True):
 
 def ensure(resources: Iterable[Resource], clients: Clients, *, write: bool) -> list[Finding]:
     """Read every known property back; with `write`, set what differs and read again. Idempotent."""
-    handlers = {
+    handlers: dict[str, Callable[[dict[str, Any]], Iterator[Property]]] = {
         "AWS::DynamoDB::Table": partial(_table, clients.dynamodb),
         "AWS::S3::Bucket": partial(_bucket, clients.s3),
         "AWS::SQS::Queue": partial(_queue, clients.sqs),
@@ -120,19 +121,12 @@ def _scalar(value: Any) -> str:
 
 
 def _ensure(resource: str, item: Property, *, write: bool) -> Finding:
-    found, outcome = _read(item), "ok"
-    if not contains(found, item.wanted):
-        outcome = "differs"
-        if write and item.write is not None and _written(item.write):
-            found = _read(item)
-            outcome = "set" if contains(found, item.wanted) else "differs"
-    return Finding(
-        resource=resource,
-        property=item.name,
-        wanted=item.wanted,
-        found=found,
-        outcome=outcome,  # type: ignore[arg-type]
-    )
+    found = _read(item)
+    outcome: Outcome = "ok" if contains(found, item.wanted) else "differs"
+    if outcome == "differs" and write and item.write is not None and _written(item.write):
+        found = _read(item)
+        outcome = "set" if contains(found, item.wanted) else "differs"
+    return Finding(resource=resource, name=item.name, wanted=item.wanted, found=found, outcome=outcome)
 
 
 def _read(item: Property) -> Any:
@@ -218,117 +212,80 @@ def _fixed_table_properties(
 
 
 def _bucket(client: S3Client, properties: dict[str, Any]) -> Iterator[Property]:
-    """Yield a bucket's configurations. Each: its name in templates, in answers, and in requests."""
+    """Yield a bucket's configurations."""
     s3: Any = client
-    rows = (
-        ("VersioningConfiguration", "bucket_versioning", None, "VersioningConfiguration", _same),
-        (
-            "PublicAccessBlockConfiguration",
-            "public_access_block",
-            *("PublicAccessBlockConfiguration",) * 2,
-            _same,
-        ),
-        ("OwnershipControls", "bucket_ownership_controls", *("OwnershipControls",) * 2, _same),
-        ("BucketEncryption", "bucket_encryption", *("ServerSideEncryptionConfiguration",) * 2, _encryption),
-        ("CorsConfiguration", "bucket_cors", None, "CORSConfiguration", _cors),
-        (
-            "LifecycleConfiguration",
-            "bucket_lifecycle_configuration",
-            None,
-            "LifecycleConfiguration",
-            _lifecycle,
-        ),
-        ("NotificationConfiguration", "bucket_notification_configuration", None)
-        + ("NotificationConfiguration", _notification),
-    )
-    for name, method, answer_key, argument, convert in rows:
+    bucket = properties["BucketName"]
+    for name, method, argument, convert in _BUCKET_ROWS:
         if name in properties:
-            bucket = properties["BucketName"]
             wanted = convert(properties[name])
             yield Property(
                 name=name,
                 wanted=wanted,
-                read=partial(_read_bucket, getattr(s3, f"get_{method}"), bucket, answer_key),
+                read=partial(_read_bucket, getattr(s3, f"get_{method}"), bucket, argument),
                 write=partial(getattr(s3, f"put_{method}"), Bucket=bucket, **{argument: wanted}),
             )
 
 
-def _read_bucket(get: Callable[..., Any], bucket: str, key: str | None) -> Any:
+def _read_bucket(get: Callable[..., Any], bucket: str, key: str) -> Any:
+    """Return a configuration: some answers nest it under its name, some are it."""
     answer = get(Bucket=bucket)
-    answer.pop("ResponseMetadata", None)
-    return answer[key] if key else answer
+    return answer.get(key, answer)
 
 
-def _same(value: dict[str, Any]) -> dict[str, Any]:
-    return value
-
-
-def _encryption(value: dict[str, Any]) -> dict[str, Any]:
-    rules = value["ServerSideEncryptionConfiguration"]
-    return {
-        "Rules": [
-            {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]} for rule in rules
-        ]
-    }
-
-
-def _cors(value: dict[str, Any]) -> dict[str, Any]:
-    names = {"ExposedHeaders": "ExposeHeaders", "MaxAge": "MaxAgeSeconds", "Id": "ID"}
-    return {"CORSRules": [{names.get(k, k): v for k, v in rule.items()} for rule in value["CorsRules"]]}
-
-
-def _lifecycle(value: dict[str, Any]) -> dict[str, Any]:
-    return {"Rules": [_lifecycle_rule(rule) for rule in value["Rules"]]}
-
-
-def _lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
-    converted: dict[str, Any] = {
-        "ID": rule["Id"],
-        "Status": rule["Status"],
-        "Filter": {"Prefix": rule.get("Prefix", "")},
-    }
-    expiration = {"ExpirationInDays": "Days", "ExpiredObjectDeleteMarker": "ExpiredObjectDeleteMarker"}
-    for key, item in rule.items():
-        if key in expiration:
-            number = int(item) if key == "ExpirationInDays" else item
-            converted.setdefault("Expiration", {})[expiration[key]] = number
-        elif key in ("NoncurrentVersionExpiration", "AbortIncompleteMultipartUpload"):
-            converted[key] = {name: int(days) for name, days in item.items()}
-        elif key not in ("Id", "Status", "Prefix"):
-            raise ValueError(f"lifecycle rule {rule['Id']}: {key} is not understood")
-    return converted
-
-
-def _notification(value: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "QueueConfigurations": [
-            {
-                "QueueArn": item["Queue"],
-                "Events": [item["Event"]],
-                "Filter": {"Key": {"FilterRules": item["Filter"]["S3Key"]["Rules"]}},
-            }
-            for item in value["QueueConfigurations"]
-        ]
-    }
+# Name in templates; the API's method; its argument; how the value is converted.
+_BUCKET_ROWS: Final[tuple[tuple[str, str, str, Callable[[dict[str, Any]], dict[str, Any]]], ...]] = (
+    ("VersioningConfiguration", "bucket_versioning", "VersioningConfiguration", bucket_properties.same),
+    (
+        "PublicAccessBlockConfiguration",
+        "public_access_block",
+        "PublicAccessBlockConfiguration",
+        bucket_properties.same,
+    ),
+    ("OwnershipControls", "bucket_ownership_controls", "OwnershipControls", bucket_properties.same),
+    (
+        "BucketEncryption",
+        "bucket_encryption",
+        "ServerSideEncryptionConfiguration",
+        bucket_properties.encryption,
+    ),
+    ("CorsConfiguration", "bucket_cors", "CORSConfiguration", bucket_properties.cors),
+    (
+        "LifecycleConfiguration",
+        "bucket_lifecycle_configuration",
+        "LifecycleConfiguration",
+        bucket_properties.lifecycle,
+    ),
+    (
+        "NotificationConfiguration",
+        "bucket_notification_configuration",
+        "NotificationConfiguration",
+        bucket_properties.notification,
+    ),
+)
 
 
 # --- Queues -------------------------------------------------------------------------------------------------
 
 
 def _queue(client: SQSClient, properties: dict[str, Any]) -> Iterator[Property]:
-    url = client.get_queue_url(QueueName=properties["QueueName"])["QueueUrl"]
-    found: dict[str, str] = dict(
-        client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    )
+    sqs: Any = client
+    url = sqs.get_queue_url(QueueName=properties["QueueName"])["QueueUrl"]
+    # All in one request; read again only after something was set.
+    found: dict[str, str] = {}
+
+    def refresh() -> None:
+        found.update(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
 
     def read(name: str) -> Any:
-        return json.loads(found.get(name, "null")) if isinstance(properties[name], dict) else found.get(name)
+        text = found.get(name)
+        return json.loads(text) if text and isinstance(properties[name], dict) else text
 
     def write(name: str, value: Any) -> None:
         text = json.dumps(value) if isinstance(value, dict) else _scalar(value)
-        client.set_queue_attributes(QueueUrl=url, Attributes={name: text})
-        found.update(client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"])
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={name: text})
+        refresh()
 
+    refresh()
     for name, value in properties.items():
         if name not in ("QueueName", "Tags"):
             yield Property(

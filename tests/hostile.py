@@ -22,7 +22,8 @@ def file_of(objects: Sequence[bytes], *, root: int = 1, info: int | None = None)
     out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     about = b"/Info %d 0 R" % info if info else b""
-    out += b"trailer\n<</Size %d/Root %d 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, root, about, start)
+    sizes = (len(objects) + 1, root, about, start)
+    out += b"trailer\n<</Size %d/Root %d 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % sizes
     return bytes(out)
 
 
@@ -38,7 +39,11 @@ def show(text: str, y: int = 700) -> bytes:
 
 
 def pdf_of_streams(
-    streams: Sequence[bytes], *, box: bytes = b"0 0 612 792", resources: bytes = b"", extra: Sequence[bytes] = ()
+    streams: Sequence[bytes],
+    *,
+    box: bytes = b"0 0 612 792",
+    resources: bytes = b"",
+    extra: Sequence[bytes] = (),
 ) -> bytes:
     """Return a PDF with one page for each stream object; `extra` objects are numbered from 4."""
     first = 4 + len(extra)
@@ -91,7 +96,8 @@ def many_pages_pdf(count: int) -> bytes:
     return file_of(
         [
             b"<</Type/Catalog/Pages 2 0 R>>",
-            b"<</Type/Pages/Count %d/Kids[%s]/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>>>" % (count, kids),
+            b"<</Type/Pages/Count %d/Kids[%s]/MediaBox[0 0 612 792]/Resources<</Font<</F1 3 0 R>>>>>>"
+            % (count, kids),
             _FONT,
             stream(show("page")),
             *[page] * count,
@@ -143,7 +149,8 @@ def nested_array_pdf(depth: int) -> bytes:
 def nested_page_tree_pdf(depth: int) -> bytes:
     """Return a PDF whose only page hangs `depth` nodes deep."""
     nodes = [
-        b"<</Type/Pages/Count 1/Kids[%d 0 R]%s>>" % (3 + index, b"/Parent %d 0 R" % (1 + index) if index else b"")
+        b"<</Type/Pages/Count 1/Kids[%d 0 R]%s>>"
+        % (3 + index, b"/Parent %d 0 R" % (1 + index) if index else b"")
         for index in range(depth)
     ]
     page = b"<</Type/Page/Parent %d 0 R/MediaBox[0 0 99 99]/Contents %d 0 R>>" % (depth + 1, depth + 3)

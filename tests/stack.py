@@ -77,11 +77,13 @@ class RunningStack:
             raise AssertionError("the stack did not start:\n" + "\n".join(self.lines[-30:]))
 
     def _read(self, process: subprocess.Popen[str]) -> None:
-        for line in process.stdout or ():
-            self.lines.append(line.rstrip())
-            if match := _READY.search(line):
-                self.url, self.token = match["url"], match["token"]
-                self._ready.set()
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                self.lines.append(line.rstrip())
+                if match := _READY.search(line):
+                    self.url, self.token = match["url"], match["token"]
+                    self._ready.set()
         self._ready.set()
 
     @property

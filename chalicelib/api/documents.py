@@ -52,8 +52,5 @@ def get_document(doc_id: str) -> dict[str, Any]:
         text = services.objects().get(document.text_key)
         if len(text) <= MAX_TEXT_BYTES:
             return {**answer, "text": text.decode()}
-    return {
-        **answer,
-        "text": None,
-        "text_url": services.objects().presign_get(document.text_key, seconds=_LINK_SECONDS),
-    }
+    link = services.objects().presign_get(document.text_key, seconds=_LINK_SECONDS)
+    return {**answer, "text": None, "text_url": requests.bucket_url(routes.current_request, link)}

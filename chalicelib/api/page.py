@@ -1,4 +1,4 @@
-"""`GET /`, `GET /page/{name}`: the page, three static files and no build step."""
+"""`GET /`, `GET /page/{name}`: the page, static files and no build step."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _file(name: str) -> Response:
     return Response(body=text, headers=headers)
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _read(name: str) -> str:
     """Return a file of the page; only names that stand in its folder exist."""
     known = {path.name for path in _FOLDER.iterdir() if path.suffix in _TYPES}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from chalice.app import Request
 
+from chalicelib import settings
 from chalicelib.errors import InvalidRequest
 
 Body = TypeVar("Body", bound=msgspec.Struct)
@@ -80,6 +82,19 @@ def base_path(request: Request) -> str:
     """Return what stands before the route in the address: `/stage` under API Gateway, nothing locally."""
     whole = str(request.context.get("path", ""))
     return whole.removesuffix(request.path).rstrip("/") if whole.endswith(request.path) else ""
+
+
+def bucket_url(request: Request, url: str) -> str:
+    """Return an address of the bucket as the caller can reach it.
+
+    On one machine that is the API's own port, which passes signed requests on to the emulator.
+    """
+    path = settings.get().upload_path
+    if not path:
+        return url
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{origin(request)}{base_path(request)}{path}{parts.path}{query}"
 
 
 def origin(request: Request) -> str:

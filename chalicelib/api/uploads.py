@@ -7,7 +7,7 @@ import re
 import msgspec
 from chalice import Response
 
-from chalicelib import services, settings
+from chalicelib import services
 from chalicelib.api import requests
 from chalicelib.api.envelopes import job_envelope
 from chalicelib.api.routing import Routes
@@ -65,7 +65,7 @@ def create_upload() -> Response:
         _name(given.filename), given.size, content_type=given.content_type, password=given.password
     )
     form = {
-        "url": _form_url(upload.form.url),
+        "url": requests.bucket_url(routes.current_request, upload.form.url),
         "fields": upload.form.fields,
         "max_bytes": given.size,
         "expires_at": isoformat(upload.expires_at),
@@ -83,15 +83,6 @@ def _name(filename: str) -> str:
     if len(filename) > _MAX_NAME:
         raise InvalidRequest(f"filename has more than {_MAX_NAME} characters.", field="filename")
     return filename
-
-
-def _form_url(url: str) -> str:
-    """On one machine the form goes to the API's own port, which passes it on to the bucket."""
-    path = settings.get().upload_path
-    if not path:
-        return url
-    request = routes.current_request
-    return f"{requests.origin(request)}{requests.base_path(request)}{path}/{settings.get().bucket}"
 
 
 def _accepted(job: Job, **more: object) -> Response:

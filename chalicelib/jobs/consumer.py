@@ -30,6 +30,8 @@ from chalicelib.tasks.registry import TASKS
 
 # Kept free at the end of a function's time to write the outcome.
 _MARGIN_SECONDS = 15.0
+# Longer than a worker's long poll against an emulator.
+_AFTER_DEAD_POLLS_SECONDS = 3.0
 
 
 class _NotNow(Exception):
@@ -207,7 +209,8 @@ class Consumer:
         except Refused:
             return  # it had just been finished
         logger.info("given back", extra={"job_id": job.job_id})
-        send_or_leave(self.store, self.queues, waiting)
+        # A worker that was killed may have left a long poll behind, which would swallow the message for a lease.
+        send_or_leave(self.store, self.queues, waiting, delay=_AFTER_DEAD_POLLS_SECONDS)
 
     def _retry_or_fail(self, job: Job, token: RunToken, error: dict[str, Any]) -> None:
         config = settings.get()

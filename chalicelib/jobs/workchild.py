@@ -54,6 +54,7 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(SOFT_LIMIT_SIGNAL, _on_soft_limit)
     signal.signal(CANCEL_SIGNAL, _on_cancel)
+    logger.remove_keys(["job_id", "task", "attempt"])  # the parent's, of the job at which this process was forked
     while True:
         try:
             job = msgspec.msgpack.decode(pipe.recv_bytes(), type=Job)
@@ -85,7 +86,8 @@ def _work(job: Job, pipe: Connection) -> Outcome:
     except SyncBoardError as error:
         return Outcome(error=error.as_dict())
     except Exception:
-        logger.exception("task failed unexpectedly", extra={"job_id": job.job_id, "task": job.task})
+        keys = {"job_id": job.job_id, "task": job.task, "attempt": job.attempt}
+        logger.exception("task failed unexpectedly", extra=keys)
         return Outcome(error=_UNEXPECTED)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -101,9 +101,14 @@ def text_language(words: list[str]) -> str:
     return best if shares[best] > max(shares["en"], 0.08 * len(head)) else "en"
 
 
+def function_words(language: str) -> frozenset[str]:
+    """Return the function words of English and of `language`."""
+    return stop_words()["en"] | stop_words()[language]
+
+
 def stops_for(words: list[str]) -> frozenset[str]:
     """Return the function words of English and of the language of lower-case `words`."""
-    return stop_words()["en"] | stop_words()[text_language(words)]
+    return function_words(text_language(words))
 
 
 def _sections(name: str) -> dict[str, frozenset[str]]:

@@ -34,8 +34,9 @@ _ARTICLES: Final = frozenset(("the", "a", "an", "its", "their", "his", "her", "y
 
 Key = tuple[str, ...]
 
-_ACRONYM: Final = re.compile(r"((?:[^\W\d_][\w'’-]*[ \n]+){1,6})\(([A-Z][A-Za-z]{1,6}?)s?\)")
-_PARTICLES: Final = re.compile(r"[\u3040-\u309f]+|[的是在和了与及之为有不这那我你他她它们也就都而其以于对从被把让或]")
+_ACRONYM: Final = re.compile(r"[^\W\d_]\)?[ \n]\(([A-Z][A-Za-z]{1,6}?)s?\)")
+_WORDS: Final = re.compile(r"[^\W\d_]+")
+_PARTICLES: Final = re.compile(r"[\u3040-\u309f]+|[的是在和了与及之为有不这那我你他她它们也就都而其以于对从被把让或很将一个]")
 
 
 @dataclass(slots=True)
@@ -62,14 +63,17 @@ class Phrase:
         return self.alone + (self.total - self.alone) / 2
 
 
-def phrases(found: Sequence[str], stops: frozenset[str], acronyms: dict[str, Key] | None = None) -> dict[Key, Phrase]:
-    """Return the candidates of a token list by key. `acronyms` maps a lower-case acronym to its phrase's key."""
+def phrases(found: Sequence[str], language: str, explained: dict[str, Key] | None = None) -> dict[Key, Phrase]:
+    """Return the candidates of a token list by key.
+
+    `language` is a code of `background.stop_words`; `explained` are the acronyms that stand for a phrase.
+    """
     candidates: dict[Key, Phrase] = {}
-    for start, run in _runs(found, stops):
+    for start, run in _runs(found, language):
         if is_unspaced(run[0][0]):
             _count(candidates, (run[0][0],), (run[0][0],), start, run[0][0])
             continue
-        _count_run(candidates, run, start, acronyms or {})
+        _count_run(candidates, run, start, explained or {})
     return candidates
 
 
@@ -77,9 +81,10 @@ def acronyms(text: str) -> dict[str, Key]:
     """Return acronyms that cleaned text explains, "support vector machine (SVM)": lower-case acronym to key."""
     explained: dict[str, Key] = {}
     for match in _ACRONYM.finditer(text):
-        letters = match[2].lower()
-        words = re.split(r"[\s-]+", match[1].strip().lower())[-len(letters) :]
-        if "".join(word[0] for word in words if word) == letters:
+        letters = match[1].lower()
+        before = text[max(0, match.start() - 200) : match.start() + 1].lower()
+        words = _WORDS.findall(before)[-len(letters) :]
+        if "".join(word[0] for word in words) == letters:
             explained[letters] = tuple(map(stem, words))
     return explained
 
@@ -112,8 +117,10 @@ def display_name(phrase: Phrase) -> str:
     return head + space + (singular(last) if last.islower() and background.is_known(last) else last)
 
 
-def _runs(found: Sequence[str], stops: frozenset[str]) -> Iterable[tuple[int, list[tuple[str, str]]]]:
+def _runs(found: Sequence[str], language: str) -> Iterable[tuple[int, list[tuple[str, str]]]]:
     """Yield the maximal runs of (word, class) between breaks, each with the index of its first token."""
+    stops = background.function_words(language)
+    only_nouns = language == "de"  # German writes nouns with a capital, which serves better than any word list
     run: list[tuple[str, str]] = []
     previous = BREAK
     for i, word in enumerate(found):
@@ -122,7 +129,7 @@ def _runs(found: Sequence[str], stops: frozenset[str]) -> Iterable[tuple[int, li
                 yield i, [(piece, "")]
         opens, previous = previous == BREAK, word
         kind = _class(word, opens, found[i + 1] if i + 1 < len(found) else BREAK)
-        ends = kind in (VERB, ADVERB) or word.lower() in stops
+        ends = kind in (VERB, ADVERB) or word.lower() in stops or (only_nouns and word[0].islower())
         if run and (ends or len(run) >= MAX_RUN or word in background.generic_modifiers()):
             yield i - len(run), run
             run = []

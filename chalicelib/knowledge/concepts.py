@@ -31,12 +31,12 @@ IMPORT_MENTIONS: Final = 2
 EVEN_SCORE: Final = 12.0
 SCORE_SCALE: Final = 9.0
 
-_FENCE: Final = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*([\w+#-]*)[^\n]*\n.*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+_FENCE: Final = re.compile(r"^[ \t]*(`{3,8}|~{3,8})[ \t]{0,4}([\w+#-]{0,30})[^\n]{0,200}\n.*?(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _REFERENCES: Final = re.compile(
     r"^(?:#+[ \t]*)?(?:\d+\.?[ \t]+)?(?:references|bibliography|works cited|literature cited)[ \t:]*$|\\begin\{thebibliography\}",
     re.IGNORECASE | re.MULTILINE,
 )
-_HEADING: Final = re.compile(r"^#{1,4} +(.{1,200})$", re.MULTILINE)
+_HEADING: Final = re.compile(r"^#{1,4} {1,4}(.{1,200})$", re.MULTILINE)
 _TITLE_MARKS: Final = re.compile(r"[_\-–—.:|]+")
 
 
@@ -109,23 +109,26 @@ def extract_concepts(text: str, *, title: str = "", kind: str = "text", limit: i
 
 def _scored(found: list[str], heading: str, prose: str, code: Code, *, technical: bool) -> list[_Scored]:
     """Return names and phrases of a token list, the best first."""
-    stops = background.stops_for([word.lower() for word in found if word])
-    in_title = set(phrases(tokens(heading), stops))
+    language = background.text_language([word.lower() for word in found if word])
+    in_title = set(phrases(tokens(heading), language))
     names = _names(found, code, technical=technical)
     known = {candidate.key for candidate in names}
     scored = [candidate._replace(score=candidate.score * _title_weight(candidate.key, in_title)) for candidate in names]
-    for phrase in phrases(found, stops, acronyms(prose)).values():
+    for phrase in phrases(found, language, acronyms(prose)).values():
         points = score(phrase) * _title_weight(phrase.key, in_title)
         if points and phrase.key not in known and (phrase.spellings or len(phrase.key) > 1):
-            candidate = _named(phrase, points)
+            candidate = _named(phrase, points, language)
             if not lexicon.lexicon().find(candidate.name.split(), technical=technical):
                 scored.append(candidate)
     return sorted(scored, key=lambda candidate: (-candidate.score, candidate.name))
 
 
-def _named(phrase: Phrase, points: float) -> _Scored:
+def _named(phrase: Phrase, points: float, language: str) -> _Scored:
     name = display_name(phrase) if phrase.spellings else " ".join(phrase.key)
-    return _Scored(points, name, category(name), phrase.key, phrase.frequency)
+    kind = category(name)
+    if kind == "name" and language == "de":
+        kind = "concept"  # there, a capital is no sign of a proper name
+    return _Scored(points, name, kind, phrase.key, phrase.frequency)
 
 
 def _names(found: list[str], code: Code, *, technical: bool) -> list[_Scored]:

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
+from chalicelib.knowledge.lexicon import spelled
 from chalicelib.knowledge.tokens import BREAK, MAX_TOKEN, subwords
 
 # Times that one identifier is counted at most: `i` in a loop must not outweigh the subject.
@@ -23,26 +24,26 @@ _LANGUAGES: Final = {
 }  # fmt: skip
 # By content, for code without a telling name: the language with the most matches, at least two.
 _SIGNS: Final = {
-    "Python": r"^\s*(?:def \w+\(.*\).*:|class \w+.*:|from [\w.]+ import |import \w+$|elif |if __name__)",
+    "Python": r"^[ \t]*(?:def \w+\(.*\).*:|class \w+.*:|from [\w.]+ import |import \w+$|elif |if __name__)",
     "JavaScript": r"\b(?:const|let|var) \w+ = |\bfunction\b.*\{|=> \{|require\(|console\.log|^import .* from ['\"]",
-    "TypeScript": r"^\s*(?:export )?(?:interface|type) \w+.*[{=]|: (?:string|number|boolean)\b",
-    "Java": r"^\s*(?:public|private|protected) .*[({]$|System\.out\.|^import java",
+    "TypeScript": r"^[ \t]*(?:export )?(?:interface|type) \w+.*[{=]|: (?:string|number|boolean)\b",
+    "Java": r"^[ \t]*(?:public|private|protected) .*[({]$|System\.out\.|^import java",
     "C": r"^#include <\w+\.h>|\bint main\(|\bprintf\(|\bmalloc\(",
     "C++": r"^#include <\w+>|\bstd::|\btemplate ?<|\bcout\b",
     "Go": r"^func |^package \w+$|:= |\bfmt\.",
     "Rust": r"\bfn \w+.*\{|\blet mut |\bimpl\b.*\{|^use \w+::|println!",
-    "Ruby": r"^\s*(?:def \w+[?!]?|end|require ['\"]|attr_\w+)",
-    "SQL": r"(?i)^\s*(?:select .* from|insert into|create table|update \w+ set)\b",
-    "Bash": r"^#!.*\bsh$|\bfi$|\bdone$|^\s*echo ",
+    "Ruby": r"^[ \t]*(?:def \w+[?!]?|end|require ['\"]|attr_\w+)",
+    "SQL": r"(?i)^[ \t]*(?:select .* from|insert into|create table|update \w+ set)\b",
+    "Bash": r"^#!.*\bsh$|\bfi$|\bdone$|^[ \t]*echo ",
 }
 _IMPORTS: Final = re.compile(
-    r"^\s*(?:from\s+([\w.]+)\s+import|import\s+(?:[\w*{}, ]+\s+from\s+)?['\"]?([@\w./-]+)|use\s+(\w+)(?:::|;)"
+    r"^[ \t]*(?:from\s+([\w.]+)\s+import|import\s+(?:[\w*{}, ]+\s+from\s+)?['\"]?([@\w./-]+)|use\s+(\w+)(?:::|;)"
     r"|using\s+([\w.]+);|#\s*include\s*[<\"]([\w./]+)|require\s*\(?['\"]([\w./-]+))",
     re.MULTILINE,
 )
 _REQUIRE: Final = re.compile(r"\brequire\(['\"]([@\w./-]+)")
 _COMMENT: Final = re.compile(
-    r'"""(.*?)"""|\'\'\'(.*?)\'\'\'|/\*(.*?)\*/|(?:^|\s)(?:#+|//+!?|--|;;+|%+)[ \t]+([^\n]*)', re.DOTALL | re.MULTILINE
+    r'"""(.*?)(?:"""|\Z)|\'\'\'(.*?)(?:\'\'\'|\Z)|/\*(.*?)(?:\*/|\Z)|(?:^|\s)(?:#+|//+!?|--|;;+|%+)[ \t]+([^\n]*)', re.DOTALL | re.MULTILINE
 )
 _STRING: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'")
 _NAME: Final = re.compile(r"[^\W\d]\w*")
@@ -106,7 +107,7 @@ def _top_module(path: str) -> str:
 def _names(code: str) -> list[str]:
     words: list[str] = []
     for name, count in Counter(_NAME.findall(code)).items():
-        if len(name) > MAX_TOKEN or name.lower() in _KEYWORDS:
+        if len(name) > MAX_TOKEN or name.lower() in _KEYWORDS or spelled(name):
             continue
         parts = [part.lower() for part in subwords(name) if len(part) > 2 and part.lower() not in _KEYWORDS]
         words += [*parts, BREAK] * min(count, MAX_COUNT) if parts else []

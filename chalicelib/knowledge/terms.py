@@ -19,7 +19,7 @@ from chalicelib.knowledge.tokens import BREAK, MAX_TOKEN, clean, is_unspaced, sa
 UNKNOWN_WEIGHT: Final = 8.0
 
 _JOINTS: Final = re.compile(r"[-.&+]")
-_IDENTIFIER: Final = re.compile(r"\b[^\W\d_]+(?:_+\w+)+\b|\b[a-z]+[A-Z]\w*\b|\b[A-Z][a-z]+(?:[A-Z][a-z0-9]+)+\b")
+_IDENTIFIER: Final = re.compile(r"\b[^\W\d_]{1,80}_\w+|\b[a-z]+[A-Z]\w*\b|\b[A-Z][a-z]+(?:[A-Z][a-z0-9]+)+\b")
 
 
 def term_vector(text: str, *, limit: int = 300) -> dict[str, float]:

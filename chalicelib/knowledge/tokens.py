@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 # The beginning of a long text is taken whole; of the rest, windows at even distances (all in characters).
-HEAD_CHARS: Final = 200_000
+HEAD_CHARS: Final = 100_000
 WINDOWS: Final = 10
 WINDOW_CHARS: Final = 5_000
 
@@ -40,7 +40,7 @@ _SIGNATURE: Final = re.compile(r"\n-- ?\n(?:.*(?:\n|\Z)){0,10}\Z")
 # What is replaced by a break, in this order: each is machine text inside prose.
 _MACHINE_TEXT: Final = (
     re.compile(r"^[^\n]{0,120}\b(?:wrote|writes|schrieb):[ \t]*$", re.MULTILINE),
-    re.compile(r"<!--.{0,2000}?-->|</?[a-zA-Z][^<>\n]{0,300}>|&[a-z]{2,8};", re.DOTALL),
+    re.compile(r"<!--.{0,500}?-->|</?[a-zA-Z][^<>\n]{0,300}>|&[a-z]{2,8};", re.DOTALL),
     re.compile(r"!?\[\[?(?=[^\]\n]{0,200}\]\()|\]\([^)\s]{0,500}(?: \"[^\"\n]{0,200}\")?\)"),
     re.compile(r"\b(?:https?|ftps?|file|s3|git|ssh|mailto|doi):/{0,2}[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+"),
     re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"),
@@ -68,7 +68,7 @@ class Sample(NamedTuple):
 
 
 def sample(text: str) -> Sample:
-    """Return at most 250,000 characters of `text`: its first 200,000 and ten even windows of the rest."""
+    """Return at most 150,000 characters of `text`: its first 100,000 and ten even windows of the rest."""
     rest = len(text) - HEAD_CHARS
     if rest <= WINDOWS * WINDOW_CHARS:
         return Sample(text, False)

@@ -213,6 +213,9 @@ function errorOf(entry) {
   const error = entry.problem ?? entry.job?.error ?? {};
   const message =
     entry.problem?.message ?? entry.job?.meta?.error ?? error.message ?? "It failed without saying why.";
+  if (error.type === "password_required" && entry.file) {
+    return [el("p", { class: "error-message", text: message }), passwordForm(entry)];
+  }
   return [
     el("p", { class: "error-message", text: message }),
     typeof error.retryable === "boolean" && el("p", { class: "error-hint", text: hintOf(error.retryable) }),
@@ -220,6 +223,22 @@ function errorOf(entry) {
       entry.file &&
       button("Upload again", () => resubmit(entry), { kind: "small", symbol: "retry" }),
   ];
+}
+
+function passwordForm(entry) {
+  const id = `password-${entry.key}`;
+  const input = el("input", { type: "password", id, autocomplete: "off", required: true });
+  const submit = (event) => {
+    event.preventDefault();
+    resubmit(entry, input.value);
+  };
+  return el(
+    "form",
+    { class: "password", on: { submit } },
+    el("label", { for: id, text: "Password of the file" }),
+    input,
+    el("button", { class: "button small", type: "submit", text: "Open" }),
+  );
 }
 
 const hintOf = (retryable) =>

@@ -6,10 +6,12 @@ import { words } from "./format.js";
 
 const CALM_SECONDS = 60;
 const EAGER_SECONDS = 5;
+/** Workers report what they can do within the first seconds after a start. */
+const STARTING_MS = 60_000;
 const LOOKS = {
   ready: { symbol: "check", kind: "done", label: "ready" },
   preparing: { symbol: "clock", kind: "warning", label: "being prepared" },
-  unavailable: { symbol: "fail", kind: "failed", label: "not available" },
+  unavailable: { symbol: "cancel", kind: "idle", label: "not available" },
 };
 /** Names that are not words. */
 const NAMES = { pdf: "PDF", ocr: "OCR", ai: "AI", youtube: "YouTube" };
@@ -23,7 +25,8 @@ export async function showHealth(root) {
   try {
     const { data } = await request("./health", { open: true, attempts: 1 });
     const capabilities = Object.entries(data.capabilities ?? {});
-    if (capabilities.some(([, { state }]) => state === "preparing")) seconds = EAGER_SECONDS;
+    const soon = performance.now() < STARTING_MS ? ["preparing", "unavailable"] : ["preparing"];
+    if (capabilities.some(([, { state }]) => soon.includes(state))) seconds = EAGER_SECONDS;
     render(root, data, capabilities);
   } catch (error) {
     seconds = EAGER_SECONDS;

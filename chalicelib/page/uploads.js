@@ -16,19 +16,22 @@ const queue = [];
 let active = 0;
 
 /** Add files: each becomes an entry at once and is uploaded when its turn comes. */
-export function submit(files) {
+export function submit(files, password = null) {
   const entries = [...files].map((file) => jobs.add(file));
   if (entries.length) announce(`${count(entries.length, "file")} added.`);
-  queue.push(...entries);
+  queue.push(...entries.map((entry) => ({ entry, password })));
   advance();
 }
 
-/** Send an entry's file once more: as a new job, since the old one has ended or never began. */
-export function resubmit(entry) {
+/**
+ * Send an entry's file once more: as a new job, since the old one has ended or never began. `password` opens an
+ * encrypted file; it goes with the request and is not kept.
+ */
+export function resubmit(entry, password = null) {
   if (!entry.file) return;
   const at = jobs.added.indexOf(entry);
   if (at >= 0) jobs.added.splice(at, 1);
-  submit([entry.file]);
+  submit([entry.file], password);
 }
 
 /** Whether leaving the page now would lose an upload. */
@@ -49,11 +52,11 @@ function advance() {
   }
 }
 
-async function upload(entry) {
+async function upload({ entry, password }) {
   try {
     if (entry.size === 0) throw new ApiError("The file is empty.", { type: "empty_file" });
     jobs.change(entry, { phase: "preparing" });
-    const ticket = await register(entry.file);
+    const ticket = await register(entry.file, password);
     jobs.bind(entry, ticket.job_id);
     const limit = ticket.upload.max_bytes;
     if (limit && entry.size > limit) throw tooLarge(limit);
@@ -71,11 +74,12 @@ async function upload(entry) {
   }
 }
 
-async function register(file) {
+async function register(file, password) {
   const body = {
     filename: file.name,
     size: file.size,
     content_type: file.type || "application/octet-stream",
+    password: password ?? undefined,
   };
   // The key makes a repeated request after a lost answer the same job, not a second one.
   const { data } = await request("./uploads", {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
@@ -13,6 +15,10 @@ from chalicelib.jobs.consumer import Stopping
 from chalicelib.jobs.workchild import die_with_parent
 from chalicelib.logs import logger
 from local.worker.context import LambdaContext
+
+
+# How often an environment looks whether its worker still lives.
+_LOOK_SECONDS = 1.0
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +46,31 @@ def serve(pipe: Connection) -> None:
     while True:
         try:
             call = msgspec.msgpack.decode(pipe.recv_bytes(), type=Call)
-            answer = invoke(call)
+            with _lifeline(pipe):
+                answer = invoke(call)
             pipe.send_bytes(msgspec.msgpack.encode(answer))
         except (EOFError, OSError, Stopping):
             return
+
+
+@contextmanager
+def _lifeline(pipe: Connection) -> Iterator[None]:
+    """Stop the work when the worker dies: during a call it sends nothing, so its pipe is readable only at its end.
+
+    A timer looks, not a thread: this process forks.
+    """
+
+    def look(_signal: int, _frame: FrameType | None) -> None:
+        if pipe.poll():
+            signal.setitimer(signal.ITIMER_REAL, 0)  # once: giving the job back must not be interrupted
+            raise Stopping
+
+    signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def invoke(call: Call) -> Answer:

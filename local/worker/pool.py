@@ -33,7 +33,7 @@ class Environment:
 
     def call(self, call: Call) -> Answer:
         """Run one call; start the process if there is none. Raise EnvironmentLost."""
-        pipe = self._pipe or self._start()
+        pipe = self._pipe or self.start()
         try:
             pipe.send_bytes(msgspec.msgpack.encode(call))
             if not pipe.poll(call.seconds + _KILL_AFTER_SECONDS):
@@ -48,7 +48,8 @@ class Environment:
             self.kill()  # idle: nothing is lost, and whatever leaked is gone
         return answer
 
-    def _start(self) -> Connection:
+    def start(self) -> Connection:
+        """Start the process ahead of its first call."""
         self._pipe, theirs = _context().Pipe()
         self._process = _context().Process(target=serve, args=(theirs,), name="environment")
         self._process.start()
@@ -72,6 +73,8 @@ class Environment:
             pipe.close()
 
 
+# Imported once, in the fork server: every environment and its child share their memory.
+_PRELOADED = ["local.worker.environment", "app", "chalicelib.tasks.file_upload"]
 _lock = threading.Lock()
 _made: list[Any] = []
 
@@ -85,7 +88,7 @@ def _context() -> Any:
         if not _made:
             context: Any = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
             if sys.platform != "darwin":
-                context.set_forkserver_preload(["local.worker.environment", "app"])
+                context.set_forkserver_preload(_PRELOADED)
             _made.append(context)
             logger.debug("process context made")
     return _made[0]

@@ -149,6 +149,7 @@ class Worker:
 
     def _work(self, environment: Environment) -> None:
         """Run one waiting message after the other in an environment."""
+        environment.start()
         while not (self._stopping.is_set() and self._waiting.empty()):
             try:
                 waiting = self._waiting.get(timeout=0.1 if self._stopping.is_set() else 1.0)

@@ -15,8 +15,11 @@ from typing import Any, Protocol
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect, sync_playwright
+from pypdf import PdfWriter
 
 pytestmark = pytest.mark.browser
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 # Milliseconds that a job may take on a busy machine, and that the page may take to react.
 JOB_MS = 90_000
@@ -193,6 +196,23 @@ def test_a_broken_pdf_says_what_is_wrong_and_that_a_retry_does_not_help(page: Pa
     expect(added.locator(".error-message")).to_have_text(re.compile(r"\w+ \w+ \w+"))
     expect(added.get_by_text("Trying again with the same file won’t help.")).to_be_visible()
     expect(added.get_by_role("button", name="Upload again")).to_have_count(0)
+
+
+def test_an_encrypted_pdf_is_opened_with_its_password(page: Page, tmp_path: Path) -> None:
+    unique = uuid.uuid4().hex[:8]
+    writer = PdfWriter(clone_from=SAMPLES / "job-queues.pdf")
+    writer.add_metadata({"/Subject": unique})
+    writer.encrypt("open-sesame", algorithm="RC4-128")
+    locked = tmp_path / f"locked-{unique}.pdf"
+    writer.write(locked)
+    choose(page, locked)
+
+    added = card(page, locked.name)
+    for password, outcome in (("wrong", "Failed"), ("open-sesame", "Done")):
+        added.get_by_label("Password of the file").fill(password, timeout=JOB_MS)
+        with page.expect_request("**/uploads"):
+            added.get_by_role("button", name="Open").click()
+        expect(added.get_by_text(outcome, exact=True)).to_be_visible(timeout=JOB_MS)
 
 
 def test_an_empty_file_is_refused_at_once(page: Page, tmp_path: Path) -> None:

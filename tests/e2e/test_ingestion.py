@@ -133,6 +133,19 @@ def test_the_port_of_the_api_shows_nothing_else_of_the_bucket(stack: RunningStac
         assert httpx.request(method, target).status_code == 404, (method, target)
 
 
+def test_a_long_text_is_read_by_a_link_on_the_same_port(
+    stack: RunningStack, client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("".join(f"Line {number} of a long text about tides.\n" for number in range(40_000)))
+    (done,) = run_all(client, path)
+    document = client.document(done["result"]["doc_id"])
+    assert document["text"] is None
+    assert document["text_url"].startswith(stack.url)
+    assert httpx.get(document["text_url"]).text == path.read_text()
+    assert httpx.get(document["text_url"].replace("X-Amz-Signature=", "X-Amz-Signature=0")).is_error
+
+
 def test_a_foreign_document_is_not_there(stack: RunningStack, client: Client, note: Path) -> None:
     (done,) = run_all(client, note)
     with stack.client("stranger") as stranger:

@@ -290,6 +290,7 @@ def test_a_worker_that_stops_gives_its_job_back_without_spending_the_attempt(eng
     assert (row.state, row.attempt, row.dispatch) == (State.RETRY, 0, 2)
 
     engine.work = lambda job, _beat: engine.publish(job)
+    engine.later(5)
     engine.deliver()
     assert (engine.row(job).state, engine.row(job).attempt) == (State.SUCCESS, 1)
 
