@@ -1,7 +1,7 @@
 """Build `chalicelib/knowledge/data/*.txt.gz`, or print the quality figures of what is built.
 
-    python bench/background_idf.py build      # fetches Debian packages with apt-get download, about 110 MB
-    python bench/background_idf.py figures    # concepts, clusters and times with the data as shipped
+    python -m bench.background_idf build      # fetches Debian packages with apt-get download, about 110 MB
+    python -m bench.background_idf figures    # concepts, clusters and times with the data as shipped
 
 The build is deterministic: the same packages give the same bytes. What is shipped are statistics only: in how
 many passages a word occurs, and which class of word it is. `data/README.md` names sources and licences.
@@ -9,25 +9,30 @@ many passages a word occurs, and which class of word it is. `data/README.md` nam
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import html
 import lzma
 import math
 import re
 import subprocess
+import tempfile
+import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from chalicelib.knowledge.background import ADJECTIVE, ADVERB, DATA, GERUND, PARTICIPLE, PROPER, VERB
+from chalicelib.knowledge.concepts import extract_concepts
+from chalicelib.knowledge.terms import term_vector
 from chalicelib.knowledge.tokens import stem
+from tests.unit.labelled_texts import KEYPHRASES, TOPICS, clustering, f1
 
 # Words of a passage: the "document" whose frequencies are counted.
 PASSAGE_WORDS = 150
-# Stems kept: those of at least this estimated document frequency (per passage), the most frequent first.
+# Stems kept, the most frequent first.
 MAX_STEMS = 45_000
-ROOT = Path(__file__).resolve().parents[1]
 
 # Package, share of the mixture, and where its texts are. Four fifths are dictionary prose of every field, novels
 # and essays; the rest are manuals of permissively licensed software.
@@ -151,7 +156,9 @@ class WordNet:
             for line in (folder / f"index.{name}").read_text(encoding="latin-1").splitlines():
                 if not line.startswith(" "):
                     lemma, _, senses = line.split(" ")[:3]
-                    self.counts[lemma][letter] += 2 + int(senses)  # smoothing: a tenth of a tagged occurrence each
+                    self.counts[lemma][letter] += 2 + int(
+                        senses
+                    )  # smoothing: a tenth of a tagged occurrence each
             pairs = (line.split()[:2] for line in (folder / f"{name}.exc").read_text().splitlines())
             self.irregular[letter] = dict(pairs)
         for line in (folder / "cntlist.rev").read_text().splitlines():
@@ -214,7 +221,13 @@ class WordNet:
             return PROPER
         if not total or noun >= 0.35 * total or (gerund and noun):
             return ""
-        candidates = ((adjective, ADJECTIVE), (adverb, ADVERB), (verb, VERB), (participle, PARTICIPLE), (gerund, GERUND))
+        candidates = (
+            (adjective, ADJECTIVE),
+            (adverb, ADVERB),
+            (verb, VERB),
+            (participle, PARTICIPLE),
+            (gerund, GERUND),
+        )
         return max(candidates)[1]
 
 
@@ -243,3 +256,52 @@ def build(folder: Path) -> None:
     shares, surfaces = frequencies(folder)
     write("background_idf.txt.gz", idf_lines(shares))
     write("word_classes.txt.gz", class_lines(surfaces, WordNet(folder / "usr/share/wordnet")))
+
+
+# --- Figures -------------------------------------------------------------------------------------------------
+
+
+def figures() -> None:
+    """Print F1@10 on the labelled texts, the adjusted Rand index on the labelled topics, and times."""
+    scores = [f1(text) for text in KEYPHRASES]
+    print(f"concepts: F1@10 {sum(scores) / len(scores):.3f} on {len(scores)} texts (worst {min(scores):.2f})")
+    results = [clustering(seed) for seed in range(20)]
+    mean = sum(score for score, _ in results) / len(results)
+    print(
+        f"clusters: ARI {mean:.3f}, {sum(n for _, n in results) / len(results):.1f} clusters of {len(TOPICS)} topics"
+    )
+    prose = "\n\n".join(text for texts_of in TOPICS.values() for text in texts_of)
+    for size in (5_000, 200_000, 10_000_000):
+        text = (prose * (1 + size // len(prose)))[:size]
+        print(f"{size:>10} characters: concepts {milliseconds(extract_concepts, text):.1f} ms,", end=" ")
+        print(f"terms {milliseconds(term_vector, text):.1f} ms")
+
+
+def milliseconds(function: Callable[[str], object], text: str) -> float:
+    """Return the least of three times."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function(text)
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def main() -> None:
+    """Run the command named on the command line."""
+    parser = argparse.ArgumentParser(description="Build or measure the background statistics.")
+    parser.add_argument("command", choices=("build", "figures"))
+    parser.add_argument("--packages", type=Path, help="folder of the downloaded packages, kept")
+    arguments = parser.parse_args()
+    if arguments.command == "figures":
+        figures()
+    elif arguments.packages:
+        arguments.packages.mkdir(parents=True, exist_ok=True)
+        build(arguments.packages)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            build(Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -22,6 +22,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.settings import QUEUES, queue_variable
+from infra import templates
 from local import stack_properties, stack_template
 from local.emulator import EmulatorLostState
 from local.stack_properties import Finding
@@ -108,7 +109,7 @@ def deploy(
     try:
         stack = _apply(session, stack_name(stage), template, values)
         resolver = stack_template.Resolver(
-            stack_template.read(template), values, account=stack["StackId"].split(":")[4], region=region
+            templates.read(template), values, account=stack["StackId"].split(":")[4], region=region
         )
         clients = session.data_clients()
         findings = stack_properties.ensure(resolver.resources(), clients, write=endpoint_url is not None)

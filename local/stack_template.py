@@ -1,4 +1,4 @@
-"""CloudFormation templates: read with their short tags; tables, buckets and queues resolved as they will be.
+"""Tables, buckets and queues of a CloudFormation template, resolved as they will be.
 
 Of the functions only `!Ref`, `!Sub` and `!GetAtt X.Arn` are resolved; another one within a table, bucket or queue is
 an error, never a guess.
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import yaml
 
 _SUB_NAME: Final = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
 _ARNS: Final = {
@@ -40,32 +38,6 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     # Properties under CloudFormation's names.
     properties: dict[str, Any]
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, read as their long forms: `!Ref X` as {"Ref": "X"}."""
-
-
-def _short_tag(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    argument: Any
-    if isinstance(node, yaml.ScalarNode):
-        argument = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        argument = loader.construct_sequence(node, deep=True)
-    else:
-        raise TemplateError(f"!{tag} with a mapping is not understood (line {node.start_mark.line + 1})")
-    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": argument}
-
-
-_Loader.add_multi_constructor("!", _short_tag)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return the template as plain data, short tags as long ones."""
-    template = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
-    if not isinstance(template, dict) or "Resources" not in template:
-        raise TemplateError(f"{path} is not a CloudFormation template")
-    return template
 
 
 class Resolver:
@@ -107,8 +79,8 @@ class Resolver:
             return self._ref(argument)
         if function == "Fn::Sub" and isinstance(argument, str):
             return _SUB_NAME.sub(lambda match: str(self._sub(match[1])), argument)
-        if function == "Fn::GetAtt" and isinstance(argument, str):
-            return self._attribute(argument)
+        if function == "Fn::GetAtt":
+            return self._attribute(".".join(argument))
         raise TemplateError(f"{function} {argument} is not understood")
 
     def _sub(self, name: str) -> Any:

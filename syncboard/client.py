@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mimetypes
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -89,10 +90,7 @@ class Client:
 
     def wait(self, job_id: str, *, timeout: float = 600.0) -> dict[str, Any]:
         """Return a job's status once it is final. Raise TimeoutError."""
-        status: dict[str, Any] = {}
-        for status in self.iter_progress(job_id, timeout=timeout):
-            pass
-        return status
+        return deque(self.iter_progress(job_id, timeout=timeout), maxlen=1)[0]
 
     def jobs(self, *, limit: int = 25, cursor: str | None = None) -> dict[str, Any]:
         """Return one page of jobs, newest first."""

@@ -7,7 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from chalicelib.aws.expressions import (
     Absent,
@@ -49,7 +49,11 @@ def holds(condition: Condition, item: Item | None) -> bool:
 class MemoryTable:
     """`Table` on a dictionary. JSON in between keeps callers from sharing objects with it."""
 
-    INDEXES = {None: ("pk", "sk"), "by_owner": ("owner", "job_id"), "by_check": ("check_shard", "check_at")}
+    INDEXES: ClassVar[dict[str | None, tuple[str, str]]] = {
+        None: ("pk", "sk"),
+        "by_owner": ("owner", "job_id"),
+        "by_check": ("check_shard", "check_at"),
+    }
 
     def __init__(self) -> None:
         self.items: dict[Key, str] = {}

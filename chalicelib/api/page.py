@@ -26,7 +26,12 @@ _TYPES: Final = {
 
 @routes.route("/", methods=["GET"])
 def index() -> Response:
-    """Answer with the page."""
+    """Answer with the page. Its links are relative, so `/stage` is sent on to `/stage/`."""
+    path = str(routes.current_request.context.get("path", "/"))
+    if not path.endswith("/"):
+        return Response(
+            body="", status_code=308, headers={"Location": f"{path}/", "Content-Type": "text/plain"}
+        )
     return _file("index.html")
 
 

@@ -139,13 +139,11 @@ def _supervise(task: _Task, on_progress: ProgressCallback) -> int | None:
             process.start()
         writer.close()
         _follow(process, reader, task.limits, on_progress)
-        process.join(_EXIT_SECONDS)
+        _await_exit(process)
     finally:
-        _end(process)
+        exit_code = _end(process)
         reader.close()
         writer.close()
-    exit_code = process.exitcode
-    process.close()
     return exit_code
 
 
@@ -165,6 +163,16 @@ def _follow(process: BaseProcess, reader: Connection, limits: Limits, on_progres
         if newest is not None:
             on_progress(*_progress(newest))
         watched = [item for item in watched if item not in ready or (item is reader and not lines.ended)]
+
+
+def _await_exit(process: BaseProcess) -> None:
+    """Give the child time to exit after its sentinel fired.
+
+    Not `join(timeout)`: it waits for the sentinel only and then without end, and a child can close the sentinel.
+    """
+    deadline = time.monotonic() + _EXIT_SECONDS
+    while process.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 class _Lines:
@@ -196,11 +204,14 @@ def _progress(line: bytes) -> tuple[int, int, str]:
         raise _nonsense() from None
 
 
-def _end(process: BaseProcess) -> None:
-    """Kill the child if it lives, and reap it."""
+def _end(process: BaseProcess) -> int | None:
+    """Kill the child if it lives, reap it, close its descriptors; return its exit code."""
     if process.pid is not None:
         process.kill()
         process.join()
+    exit_code = process.exitcode
+    process.close()
+    return exit_code
 
 
 def _result(outcome: BinaryIO, exit_code: int | None, limits: Limits, result_type: type[Result]) -> Result:

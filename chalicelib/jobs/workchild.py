@@ -54,7 +54,9 @@ def serve(pipe: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(SOFT_LIMIT_SIGNAL, _on_soft_limit)
     signal.signal(CANCEL_SIGNAL, _on_cancel)
-    logger.remove_keys(["job_id", "task", "attempt"])  # the parent's, of the job at which this process was forked
+    logger.remove_keys(
+        ["job_id", "task", "attempt"]
+    )  # the parent's, of the job at which this process was forked
     while True:
         try:
             job = msgspec.msgpack.decode(pipe.recv_bytes(), type=Job)

@@ -90,6 +90,18 @@ def generic_tails() -> frozenset[str]:
     return _sections("generic.txt")["tail"]
 
 
+@lru_cache(maxsize=1)
+def code_keywords() -> frozenset[str]:
+    """Return keywords and usual short names of programming languages: def, self, args."""
+    return _sections("generic.txt")["keyword"]
+
+
+@lru_cache(maxsize=1)
+def technical_words() -> frozenset[str]:
+    """Return words that only a text on programming has several of: compiler, backend, runtime."""
+    return _sections("generic.txt")["cue"]
+
+
 def text_language(words: list[str]) -> str:
     """Return the code of the language whose function words are most frequent in lower-case `words`.
 

@@ -36,7 +36,9 @@ Key = tuple[str, ...]
 
 _ACRONYM: Final = re.compile(r"[^\W\d_]\)?[ \n]\(([A-Z][A-Za-z]{1,6}?)s?\)")
 _WORDS: Final = re.compile(r"[^\W\d_]+")
-_PARTICLES: Final = re.compile(r"[\u3040-\u309f]+|[的是在和了与及之为有不这那我你他她它们也就都而其以于对从被把让或很将一个]")
+_PARTICLES: Final = re.compile(
+    r"[\u3040-\u309f]+|[的是在和了与及之为有不这那我你他她它们也就都而其以于对从被把让或很将一个]"
+)
 
 
 @dataclass(slots=True)
@@ -63,7 +65,9 @@ class Phrase:
         return self.alone + (self.total - self.alone) / 2
 
 
-def phrases(found: Sequence[str], language: str, explained: dict[str, Key] | None = None) -> dict[Key, Phrase]:
+def phrases(
+    found: Sequence[str], language: str, explained: dict[str, Key] | None = None
+) -> dict[Key, Phrase]:
     """Return the candidates of a token list by key.
 
     `language` is a code of `background.stop_words`; `explained` are the acronyms that stand for a phrase.
@@ -99,7 +103,9 @@ def score(phrase: Phrase) -> float:
     if not frequency:
         return 0.0
     words = phrase.key
-    weight = sum(min(background.weights().get(word, UNKNOWN_WEIGHT), UNKNOWN_WEIGHT) for word in words) / len(words)
+    weight = sum(min(background.weights().get(word, UNKNOWN_WEIGHT), UNKNOWN_WEIGHT) for word in words) / len(
+        words
+    )
     length = LENGTH_WEIGHT[len(words)] * (LONELY_WEIGHT if len(words) == 1 and phrase.total == 1 else 1.0)
     lead = 1 + LEAD_WEIGHT * math.exp(-phrase.first / LEAD_WORDS)
     return math.log2(1 + frequency) * weight * length * lead
@@ -120,7 +126,9 @@ def display_name(phrase: Phrase) -> str:
 def _runs(found: Sequence[str], language: str) -> Iterable[tuple[int, list[tuple[str, str]]]]:
     """Yield the maximal runs of (word, class) between breaks, each with the index of its first token."""
     stops = background.function_words(language)
-    only_nouns = language == "de"  # German writes nouns with a capital, which serves better than any word list
+    only_nouns = (
+        language == "de"
+    )  # German writes nouns with a capital, which serves better than any word list
     run: list[tuple[str, str]] = []
     previous = BREAK
     for i, word in enumerate(found):
@@ -165,7 +173,9 @@ def _decapitalised(word: str) -> str:
     return lower if ordinary and word[1:].islower() else word
 
 
-def _count_run(candidates: dict[Key, Phrase], run: list[tuple[str, str]], start: int, short: dict[str, Key]) -> None:
+def _count_run(
+    candidates: dict[Key, Phrase], run: list[tuple[str, str]], start: int, short: dict[str, Key]
+) -> None:
     """Count a trimmed run and every phrase within it."""
     lo, hi = _trimmed(run)
     words = [word for word, _ in run[lo:hi]]
@@ -198,7 +208,9 @@ def _trimmed(run: list[tuple[str, str]]) -> tuple[int, int]:
     """Return the bounds of a run without general words at either end: "new sorting algorithm example"."""
     lo, hi = 0, len(run)
     tails = background.generic_tails()
-    while hi > 0 and (run[hi - 1][1] in (ADJECTIVE, PARTICIPLE, GERUND) or singular(run[hi - 1][0].lower()) in tails):
+    while hi > 0 and (
+        run[hi - 1][1] in (ADJECTIVE, PARTICIPLE, GERUND) or singular(run[hi - 1][0].lower()) in tails
+    ):
         hi -= 1
     while lo < hi and (run[lo][0] in background.generic_modifiers() or run[lo][1] == GERUND):
         lo += 1
@@ -218,7 +230,8 @@ def _is_phrase(words: list[tuple[str, str]]) -> bool:
     if len(words) > 1 and singular(last[0].lower()) in background.generic_tails():
         return False
     return any(
-        singular(word.lower()) not in nouns and word.lower() not in background.generic_modifiers() for word, _ in words
+        singular(word.lower()) not in nouns and word.lower() not in background.generic_modifiers()
+        for word, _ in words
     )
 
 

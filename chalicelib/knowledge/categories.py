@@ -8,21 +8,23 @@ from chalicelib.knowledge.lexicon import category_of
 from chalicelib.knowledge.tokens import singular
 
 _HEADS: Final = {
-    "method": "algorithm method technique analysis learning regression classification clustering optimization optimisation"
-    " optimizer sort sorting search simulation estimation sampling programming testing training heuristic encoding"
-    " compression encryption hashing scheduling recognition detection segmentation recursion transform pattern strategy"
-    " therapy surgery treatment procedure recipe workflow practice benchmarking normalization normalisation parsing",
+    "method": "algorithm method technique analysis learning regression classification clustering optimization"
+    " optimisation optimizer sort sorting search simulation estimation sampling programming testing"
+    " training heuristic encoding compression encryption hashing scheduling recognition detection"
+    " segmentation recursion transform pattern strategy therapy surgery treatment procedure recipe"
+    " workflow practice benchmarking normalization normalisation parsing",
     "framework": "framework",
     "library": "library sdk package",
     "database": "database datastore",
     "platform": "platform cloud",
-    "tool": "tool compiler interpreter debugger editor engine software app application plugin emulator simulator ide cli"
-    " linter profiler microscope telescope",
+    "tool": "tool compiler interpreter debugger editor engine software app application plugin emulator"
+    " simulator ide cli linter profiler microscope telescope",
     "protocol": "protocol handshake",
     "format": "format filetype codec schema",
     "language": "language",
-    "field": "theory science engineering mathematics physics biology chemistry economics mechanics linguistics statistics"
-    " philosophy psychology medicine astronomy geography politics ethics genetics robotics law management history",
+    "field": "theory science engineering mathematics physics biology chemistry economics mechanics"
+    " linguistics statistics philosophy psychology medicine astronomy geography politics ethics"
+    " genetics robotics law management history",
 }
 _CATEGORY_OF_HEAD: Final = {head: category for category, heads in _HEADS.items() for head in heads.split()}
 _ENDINGS: Final = (("ology", "field"), ("onomics", "field"), ("ometry", "field"), ("sql", "database"))

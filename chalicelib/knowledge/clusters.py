@@ -64,8 +64,8 @@ def threshold_for(vector: Mapping[str, float]) -> float:
     Short documents on one subject share few words, long ones on any two subjects share some, so no single
     figure serves both. Measured as the mean adjusted Rand index over random orders of arrival, on 40 texts of
     about 40 words on 8 topics (tests/unit/labelled_texts.py) and on 72 pages of manuals and novels from 6
-    sources cut to 400, 1,500 and 8,000 characters: .83 .24 .62 .70. The best single figure for each set gives
-    .80 .28 .61 .71, but each a different one (.04, .03, .07, .16), and at another's figure as little as .14.
+    sources cut to 400, 1,500 and 8,000 characters: .80 .24 .62 .66. The best single figure for each set gives
+    .80 .30 .62 .65, but each a different one (.04, .03, .07, .13), and at another's as little as .11.
     """
     return BASE_THRESHOLD + TERM_THRESHOLD * min(len(vector), MAX_TERMS)
 

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import PurePath
 from typing import Final, NamedTuple
 
+from chalicelib.knowledge import background
 from chalicelib.knowledge.lexicon import spelled
 from chalicelib.knowledge.tokens import BREAK, MAX_TOKEN, subwords
 
@@ -37,19 +38,19 @@ _SIGNS: Final = {
     "Bash": r"^#!.*\bsh$|\bfi$|\bdone$|^[ \t]*echo ",
 }
 _IMPORTS: Final = re.compile(
-    r"^[ \t]*(?:from\s+([\w.]+)\s+import|import\s+(?:[\w*{}, ]+\s+from\s+)?['\"]?([@\w./-]+)|use\s+(\w+)(?:::|;)"
+    r"^[ \t]*(?:from\s+([\w.]+)\s+import|import[ \t]+(?:[\w*{}, \t]+[ \t]from[ \t]+)?['\"]?([@\w./-]+)"
+    r"|use\s+(\w+)(?:::|;)"
     r"|using\s+([\w.]+);|#\s*include\s*[<\"]([\w./]+)|require\s*\(?['\"]([\w./-]+))",
     re.MULTILINE,
 )
 _REQUIRE: Final = re.compile(r"\brequire\(['\"]([@\w./-]+)")
 _COMMENT: Final = re.compile(
-    r'"""(.*?)(?:"""|\Z)|\'\'\'(.*?)(?:\'\'\'|\Z)|/\*(.*?)(?:\*/|\Z)|(?:^|\s)(?:#+|//+!?|--|;;+|%+)[ \t]+([^\n]*)', re.DOTALL | re.MULTILINE
+    r'"""(.*?)(?:"""|\Z)|\'\'\'(.*?)(?:\'\'\'|\Z)|(?:^|[\s;{}(,])/\*(.*?)(?:\*/|\Z)'
+    r"|(?:^|\s)(?:#+|//+!?|--|;;+|%+)[ \t]+([^\n]*)",
+    re.DOTALL | re.MULTILINE,
 )
 _STRING: Final = re.compile(r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'")
 _NAME: Final = re.compile(r"[^\W\d]\w*")
-_KEYWORDS: Final = frozenset(
-    ["abstract", "as", "assert", "async", "await", "auto", "bool", "boolean", "break", "byte", "case", "catch", "char", "class", "const", "continue", "def", "default", "del", "delete", "do", "double", "elif", "else", "elsif", "end", "enum", "except", "export", "extends", "extern", "false", "final", "finally", "float", "fn", "for", "foreach", "from", "func", "function", "global", "go", "goto", "if", "impl", "implements", "import", "in", "include", "inline", "instanceof", "int", "interface", "is", "lambda", "let", "long", "loop", "match", "mod", "module", "mut", "namespace", "new", "nil", "none", "not", "null", "object", "operator", "or", "package", "pass", "print", "println", "printf", "private", "protected", "pub", "public", "raise", "range", "register", "require", "rescue", "return", "select", "self", "short", "signed", "sizeof", "static", "str", "string", "struct", "super", "switch", "template", "this", "throw", "throws", "trait", "true", "try", "type", "typedef", "typename", "typeof", "union", "unsafe", "unsigned", "use", "using", "var", "vec", "virtual", "void", "volatile", "where", "while", "with", "yield", "len", "append", "args", "kwargs", "dict", "list", "set", "tuple", "init", "main", "get", "iter", "next", "item", "items", "key", "keys", "value", "values", "val", "tmp", "ret", "res", "err", "foo", "bar", "cls", "obj", "ptr", "idx"]
-)
 
 
 class Code(NamedTuple):
@@ -106,9 +107,10 @@ def _top_module(path: str) -> str:
 
 def _names(code: str) -> list[str]:
     words: list[str] = []
+    keywords = background.code_keywords()
     for name, count in Counter(_NAME.findall(code)).items():
-        if len(name) > MAX_TOKEN or name.lower() in _KEYWORDS or spelled(name):
+        if len(name) > MAX_TOKEN or name.lower() in keywords or spelled(name):
             continue
-        parts = [part.lower() for part in subwords(name) if len(part) > 2 and part.lower() not in _KEYWORDS]
+        parts = [part.lower() for part in subwords(name) if len(part) > 2 and part.lower() not in keywords]
         words += [*parts, BREAK] * min(count, MAX_COUNT) if parts else []
     return words

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from chalicelib.knowledge import background
 from chalicelib.knowledge.background import DATA
 from chalicelib.knowledge.tokens import BREAK, singular
 
@@ -17,10 +18,6 @@ from chalicelib.knowledge.tokens import BREAK, singular
 LONGEST: Final = 5
 # Unambiguous names and words below that a text needs before "Go" is a language in it.
 TECHNICAL_CUES: Final = 2
-
-_CUE_WORDS: Final = frozenset(
-    ["algorithm", "api", "app", "backend", "bug", "class", "code", "codebase", "coding", "command", "compiler", "compile", "computer", "cpu", "database", "deploy", "developer", "debug", "download", "file", "frontend", "function", "gpu", "interpreter", "keyword", "library", "method", "module", "namespace", "operator", "package", "parser", "pointer", "program", "programmer", "programming", "query", "runtime", "script", "server", "snippet", "software", "source", "string", "struct", "syntax", "thread", "variable", "web"]
-)
 
 
 class Entry(NamedTuple):
@@ -99,11 +96,13 @@ def is_technical(found: Sequence[str]) -> bool:
     """Tell whether tokens have TECHNICAL_CUES different unambiguous names or words of programming."""
     cues: set[str] = set()
     for word in found:
-        if singular(word.lower()) in _CUE_WORDS:
+        if singular(word.lower()) in background.technical_words():
             cues.add(singular(word.lower()))
-        elif word and (entry := lexicon().find([word], technical=False)):
-            if entry.category not in ("method", "field"):
-                cues.add(entry.name)
+        elif word:
+            entry = lexicon().find([word], technical=False)
+            cues.update(
+                [entry.name] if entry and entry.category not in ("method", "field", "concept") else []
+            )
         if len(cues) >= TECHNICAL_CUES:
             return True
     return False
@@ -131,7 +130,7 @@ def _first_words() -> frozenset[str]:
 def _speaks_of_code(found: Sequence[str], start: int) -> bool:
     """Tell whether the next word is one of programming: "C compiler", "R package"; else a letter is a letter."""
     following = found[start + 1].lower() if start + 1 < len(found) else BREAK
-    return following in ("language", "programming") or singular(following) in _CUE_WORDS
+    return following in ("language", "programming") or singular(following) in background.technical_words()
 
 
 def _longest(table: Lexicon, found: Sequence[str], start: int, *, technical: bool) -> Match | None:

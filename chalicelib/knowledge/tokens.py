@@ -23,32 +23,32 @@ MAX_TOKEN: Final = 40
 BREAK: Final = ""
 
 _NOT_SPACED: Final = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Thai to Han
-_TOKEN: Final = re.compile(
+# The longer patterns are strings: `re` compiles them at first use and keeps them, so that the import stays quick.
+_TOKEN: Final = (
     rf"(?P<cjk>[{_NOT_SPACED}]+)"
     r"|(?P<special>\b[CcFf]#|\b[Cc]\+\+|\.(?:NET|Net)\b)"
     rf"|(?P<word>(?:(?![{_NOT_SPACED}])[^\W\d_])(?:(?![{_NOT_SPACED}])\w)*(?:[-'’.&+](?:(?![{_NOT_SPACED}])\w)+)*)"
     r"|(?P<stop>\w+|[^\w\s]|\n[ \t]*\n)"
 )
-_MAIL_HEADER: Final = re.compile(
-    r"^(?:From|To|Cc|Bcc|Date|Sent|Reply-To|Message-ID|Received|Return-Path|Organization|Lines|NNTP-[\w-]+"
+_MAIL_HEADER: Final = (
+    r"(?mi)^(?:From|To|Cc|Bcc|Date|Sent|Reply-To|Message-ID|Received|Return-Path|Organization|Lines|NNTP-[\w-]+"
     r"|Distribution|Newsgroups|References|In-Reply-To|Content-[\w-]+|MIME-Version|X-[\w-]+|Path|Sender"
-    r"|Keywords|Summary|Delivered-To|User-Agent|Importance): .*$\n?(?:[ \t]+.*$\n?)*",
-    re.MULTILINE | re.IGNORECASE,
+    r"|Keywords|Summary|Delivered-To|User-Agent|Importance): .*$\n?(?:[ \t]+.*$\n?)*"
 )
 _SUBJECT: Final = re.compile(r"^Subject: *(?:(?:re|fwd?|aw): *)*", re.MULTILINE | re.IGNORECASE)
 _SIGNATURE: Final = re.compile(r"\n-- ?\n(?:.*(?:\n|\Z)){0,10}\Z")
 # What is replaced by a break, in this order: each is machine text inside prose.
 _MACHINE_TEXT: Final = (
-    re.compile(r"^[^\n]{0,120}\b(?:wrote|writes|schrieb):[ \t]*$", re.MULTILINE),
-    re.compile(r"<!--.{0,500}?-->|</?[a-zA-Z][^<>\n]{0,300}>|&[a-z]{2,8};", re.DOTALL),
-    re.compile(r"!?\[\[?(?=[^\]\n]{0,200}\]\()|\]\([^)\s]{0,500}(?: \"[^\"\n]{0,200}\")?\)"),
-    re.compile(r"\b(?:https?|ftps?|file|s3|git|ssh|mailto|doi):/{0,2}[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+"),
-    re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+"),
-    re.compile(r"\b(?:[\w-]{1,63}\.){1,6}(?:com|org|net|edu|gov|mil|uk|local|localdomain|arpa)\b"),
-    re.compile(r"(?<![\w.])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.-]+)+/?|\b[A-Za-z]:\\[\w\\.-]+"),
-    re.compile(r"\\(?:cite\w*|ref|eqref|label|usepackage|documentclass|bibliography\w*|begin|end)\*?"
-               r"(?:\[[^\]\n]{0,200}\])?\{[^}\n]{0,200}\}|\\[a-zA-Z]+"),
-)  # fmt: skip
+    r"(?m)^[^\n]{0,120}\b(?:wrote|writes|schrieb):[ \t]*$",
+    r"(?s)<!--.{0,500}?-->|</?[a-zA-Z][^<>\n]{0,300}>|&[a-z]{2,8};",
+    r"!?\[\[?(?=[^\]\n]{0,200}\]\()|\]\([^)\s]{0,500}(?: \"[^\"\n]{0,200}\")?\)",
+    r"\b(?:https?|ftps?|file|s3|git|ssh|mailto|doi):/{0,2}[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+",
+    r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+",
+    r"\b(?:[\w-]{1,63}\.){1,6}(?:com|org|net|edu|gov|mil|uk|local|localdomain|arpa)\b",
+    r"(?<![\w.])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.-]+)+/?|\b[A-Za-z]:\\[\w\\.-]+",
+    r"\\(?:cite\w*|ref|eqref|label|usepackage|documentclass|bibliography\w*|begin|end)\*?"
+    r"(?:\[[^\]\n]{0,200}\])?\{[^}\n]{0,200}\}|\\[a-zA-Z]+",
+)
 _SOFT_HYPHEN: Final = re.compile("[\u00ad\ufffe\u0002]\n?")
 _BROKEN_WORD: Final = re.compile(r"(?<=[a-zà-ÿ]{2})-\n[ \t]*(?=[a-zà-ÿ]{2})")
 _SHORT_LINE: Final = re.compile(r"^([^\n]{1,45})\n(?=[ \t]*[A-Z0-9])", re.MULTILINE)
@@ -81,12 +81,12 @@ def sample(text: str) -> Sample:
 def clean(text: str) -> str:
     """Return `text` normalised (NFKC) and without mail headers, signatures, addresses, paths and markup."""
     text = unicodedata.normalize("NFKC", text).replace("\r\n", "\n").replace("\r", "\n")
-    if len(_MAIL_HEADER.findall(text[:5000])) >= 2:
-        head = _SUBJECT.sub("", _MAIL_HEADER.sub("", text[:5000]))
+    if len(re.findall(_MAIL_HEADER, text[:5000])) >= 2:
+        head = _SUBJECT.sub("", re.sub(_MAIL_HEADER, "", text[:5000]))
         text = head + text[5000:]
     text = _SIGNATURE.sub("\n", text)
     for pattern in _MACHINE_TEXT:
-        text = pattern.sub(" ; ", text)
+        text = re.sub(pattern, " ; ", text)
     text = _BROKEN_WORD.sub("", _SOFT_HYPHEN.sub("", text))
     return _SHORT_LINE.sub(r"\1\n\n", text)
 
@@ -94,7 +94,7 @@ def clean(text: str) -> str:
 def tokens(text: str) -> list[str]:
     """Cut cleaned text into words as written and `BREAK`s (punctuation, numbers, blank lines, contractions)."""
     found: list[str] = []
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_TOKEN, text):
         kind, word = match.lastgroup, match.group()
         if kind == "stop":
             word = BREAK

@@ -16,7 +16,6 @@ from chalicelib.jobs.workchild import die_with_parent
 from chalicelib.logs import logger
 from local.worker.context import LambdaContext
 
-
 # How often an environment looks whether its worker still lives.
 _LOOK_SECONDS = 1.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws.expressions import Absent, Below, Delete, Equals, OneOf, Present, Put, Update
+from chalicelib.aws.expressions import Absent, Below, Delete, Equals, OneOf, Present, Put, Update, Write
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
 
 KEY = ("A", "1")
@@ -17,7 +17,7 @@ def put(table: Table, key: tuple[str, str] = KEY, **fields: Any) -> None:
 
 
 def test_an_item_comes_back_as_it_was_put(table: Table) -> None:
-    values = {
+    values: dict[str, Any] = {
         "text": "ä😀",
         "empty": "",
         "whole": 7,
@@ -112,7 +112,7 @@ def test_deleting_twice_is_no_error_and_conditions_guard_it(table: Table) -> Non
 
 def test_a_transaction_writes_all_or_nothing_and_names_what_failed(table: Table) -> None:
     put(table, n=1)
-    writes = [
+    writes: list[Write] = [
         Put(item={"pk": "B", "sk": "1"}, new=True),
         Update(key=KEY, set={"n": 2}, when=(Equals("n", 9),)),
     ]

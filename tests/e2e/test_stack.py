@@ -23,7 +23,7 @@ pytestmark = [
 
 # Long enough to be caught in the act, short enough to parse in seconds.
 LONG_TEXT = "\n\n".join(
-    f"Paragraph {number} tells of harbour {number % 977}, its lighthouse keepers and the tide tables of year {number}."
+    f"Paragraph {number} tells of harbour {number % 977}, its keepers and the tides of year {number}."
     for number in range(40_000)
 )
 
@@ -83,7 +83,7 @@ def test_ctrl_c_stops_everything_and_the_next_start_has_all_of_it(tmp_path: Path
     family = stack.family()
     assert len(family) >= 3
     assert stack.stop() == 0
-    gone, alive = psutil.wait_procs(family, timeout=10)
+    _gone, alive = psutil.wait_procs(family, timeout=10)
     assert not alive
 
     stack.start()

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local import stack_properties, stack_template
+from infra import templates
+from local import stack_properties
 from local.bucket_properties import lifecycle
 from local.deployment import TEMPLATE, Outputs, report
 from local.stack_properties import Clients, contains
@@ -21,7 +22,7 @@ ACCOUNT = "123456789012"
 
 @pytest.fixture
 def resources() -> list[Resource]:
-    template = stack_template.read(TEMPLATE)
+    template = templates.read(TEMPLATE)
     return Resolver(template, {"Stage": "test"}, account=ACCOUNT, region=REGION).resources()
 
 
@@ -48,7 +49,7 @@ def test_names_and_arns_are_resolved(resources: list[Resource]) -> None:
 
 
 def test_a_parameter_replaces_its_default() -> None:
-    template = stack_template.read(TEMPLATE)
+    template = templates.read(TEMPLATE)
     values = {"Stage": "test", "CorsOrigin": "https://board.example"}
     bucket = by_name(Resolver(template, values, account=ACCOUNT, region=REGION).resources())["Bucket"]
     assert bucket["CorsConfiguration"]["CorsRules"][0]["AllowedOrigins"] == ["https://board.example"]

@@ -32,7 +32,8 @@ HEAVY = {
 
 def modules_after(statement: str) -> set[str]:
     """Return the top-level modules that a fresh interpreter holds after `statement`."""
-    code = f"import sys, json; {statement}; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
+    names = "sorted({name.partition('.')[0] for name in sys.modules})"
+    code = f"import sys, json; {statement}; print(json.dumps({names}))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chalicelib.errors import BrokenFile, EmptyFile, ParserCrashed, TooLarge
 from chalicelib.ingest import text
 from chalicelib.ingest.content import sniff
-from chalicelib.ingest.document import Extracted
+from chalicelib.ingest.document import MAX_TEXT_CHARACTERS, Extracted
 from chalicelib.ingest.extraction import ExtractionLimits, extract
 from chalicelib.ingest.text import clean, decode
 
@@ -164,8 +164,9 @@ def test_a_text_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) ->
 
 def test_a_text_that_needs_too_much_memory_says_so(tmp_path: Path) -> None:
     path = tmp_path / "source"
-    path.write_bytes(b"text\n" * 4_000_000)
-    limits = ExtractionLimits(memory_bytes=8 * 1024**2, seconds=20, max_pages=1)
-    with pytest.raises(ParserCrashed, match="memory limit of 8 MB") as caught:
+    with path.open("wb") as file:
+        file.truncate(MAX_TEXT_CHARACTERS)
+    limits = ExtractionLimits(memory_bytes=16 * 1024**2, seconds=20, max_pages=1)
+    with pytest.raises(ParserCrashed, match="memory limit of 16 MB") as caught:
         extract(path, content=sniff(b"text\n", filename="a.txt", size=5), filename="a.txt", limits=limits)
     assert caught.value.details["cause"] == "memory_limit"
