@@ -15,11 +15,11 @@ os.environ.update(
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "SYNCBOARD_STAGE": "test",
-        "SYNCBOARD_TABLE": "syncboard-test",
-        "SYNCBOARD_BUCKET": "syncboard-test-bucket",
+        "SYNCBOARD_TABLE": "unit-table",
+        "SYNCBOARD_BUCKET": "unit-bucket",
         "POWERTOOLS_LOG_DEDUPLICATION_DISABLED": "true",
         **{
-            f"SYNCBOARD_QUEUE_{name.replace('-', '_').upper()}": f"http://127.0.0.1:1/0/syncboard-test-{name}"
+            f"SYNCBOARD_QUEUE_{name.replace('-', '_').upper()}": f"http://127.0.0.1:1/0/unit-{name}"
             for name in ("intake", "uploads", "uploads-ocr", "uploads-media", "analysis", "low_priority")
         },
     }

@@ -50,7 +50,8 @@ _REFUSED_PREFIXES: Final = (
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What one child may use."""
 
-    # Address space beyond what the child starts with, in bytes. Linux only: macOS does not enforce it.
+    # Address space beyond what the child starts with, in bytes; what is free on the heap that a fork inherits comes
+    # on top. Linux only: macOS does not enforce it.
     memory_bytes: int = 1024 * MB
     # Wall time, and CPU time of all its threads, in seconds.
     seconds: float = 120.0

@@ -1,7 +1,7 @@
 """Run a parser in a child process that can crash, hang or outgrow its limits without harm to the caller.
 
 `multiprocessing.Process` and a pipe only: AWS Lambda has no /dev/shm, which pools, queues and locks need. The
-child is forked on Linux (about 5 ms, the libraries are loaded already) and spawned elsewhere.
+child is forked on Linux (a call takes 7 to 12 ms, the libraries are loaded already) and spawned elsewhere.
 
 What comes back is never unpickled: progress is lines of JSON on the pipe, the result is JSON in a file that
 the caller opened beforehand, decoded into the type that the caller names.
@@ -9,7 +9,6 @@ the caller opened beforehand, decoded into the type that the caller names.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
@@ -25,8 +24,9 @@ from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
-from chalicelib.errors import ParserCrashed, PermanentError, SyncBoardError, TooLarge, TransientError
-from chalicelib.ingest.confinement import MB, Limits, confine
+from chalicelib.errors import ParserCrashed, PermanentError, SyncBoardError, TransientError
+from chalicelib.ingest.child import Failure, Outcome, Task, main
+from chalicelib.ingest.confinement import MB, Limits
 from chalicelib.ingest.document import ProgressCallback, ignore_progress
 
 Result = TypeVar("Result")
@@ -39,49 +39,10 @@ if sys.platform == "linux":
     _CONTEXT = multiprocessing.get_context("fork")
 else:
     _CONTEXT = multiprocessing.get_context("spawn")
-# Reports closer together than this are left out, but for the first and the last of all units.
-_PROGRESS_SECONDS: Final = 0.05
 # A line of progress that is longer is no progress.
 _MAX_LINE_BYTES: Final = 64 * 1024
-_MAX_MESSAGE_CHARACTERS: Final = 500
 # A child that closed its end of the pipes is about to end; then it is killed.
 _EXIT_SECONDS: Final = 5.0
-
-
-class _Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the function raised, in a form that crosses the process border."""
-
-    # `type` of an error of our own tree, or None for any other exception.
-    type: str | None = None
-    message: str
-    details: dict[str, str | int | float | bool | None] = {}
-    # Cause of any other exception: "memory_limit" or "error".
-    cause: str = "error"
-
-
-class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How the function ended."""
-
-    # What it returned, still encoded; null when it raised.
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    # Why it raised, else None.
-    failure: _Failure | None = None
-
-
-class _Task(msgspec.Struct, frozen=True, kw_only=True):
-    """What the child is to do. Goes from parent to child only, so pickling it (by spawn) is safe."""
-
-    function: Callable[..., object]
-    arguments: tuple[Any, ...]
-    limits: Limits
-    # Variables for the child's environment beside the few that it keeps.
-    env: dict[str, str]
-    # Working directory and TMPDIR of the child.
-    folder: str
-    # File for the outcome.
-    outcome: str
-    # Process id of the parent.
-    parent: int
 
 
 def run_sandboxed(
@@ -111,7 +72,7 @@ def run_sandboxed(
         folder.mkdir()
         # Opened before the child runs: whatever it puts into this place later, the caller reads this file.
         with (root / "outcome").open("w+b") as outcome:
-            task = _Task(
+            task = Task(
                 function=function,
                 arguments=args,
                 limits=limits,
@@ -124,13 +85,10 @@ def run_sandboxed(
             return _result(outcome, exit_code, limits, result_type)
 
 
-# --- The parent ---------------------------------------------------------------------------------------------
-
-
-def _supervise(task: _Task, on_progress: ProgressCallback) -> int | None:
+def _supervise(task: Task, on_progress: ProgressCallback) -> int | None:
     """Run the child to its end and return its exit code; whatever is raised, it is dead and reaped."""
     reader, writer = _CONTEXT.Pipe(duplex=False)
-    process: BaseProcess = _CONTEXT.Process(target=_main, args=(task, writer), daemon=True)
+    process: BaseProcess = _CONTEXT.Process(target=main, args=(task, writer), daemon=True)
     try:
         with warnings.catch_warnings():
             # Python 3.12+ warns of forking beside threads. The child takes no lock that another thread may
@@ -224,7 +182,7 @@ def _result(outcome: BinaryIO, exit_code: int | None, limits: Limits, result_typ
         )
     outcome.seek(0)
     try:
-        decoded = msgspec.json.decode(outcome.read(size), type=_Outcome)
+        decoded = msgspec.json.decode(outcome.read(size), type=Outcome)
         if decoded.failure is None:
             return msgspec.json.decode(decoded.result, type=result_type)
     except msgspec.DecodeError:
@@ -232,7 +190,7 @@ def _result(outcome: BinaryIO, exit_code: int | None, limits: Limits, result_typ
     raise _error(decoded.failure, limits)
 
 
-def _error(failure: _Failure, limits: Limits) -> SyncBoardError:
+def _error(failure: Failure, limits: Limits) -> SyncBoardError:
     known = _known_errors().get(failure.type or "")
     if known is not None:
         return known(
@@ -281,52 +239,3 @@ def _time_limit(limits: Limits) -> ParserCrashed:
 
 def _nonsense() -> ParserCrashed:
     return ParserCrashed("The parser answered with something that is no result.", cause="no_result")
-
-
-# --- The child ----------------------------------------------------------------------------------------------
-
-
-def _main(task: _Task, writer: Connection) -> None:
-    """Confine this process, run the function, write its outcome; end without the parent's clean-up."""
-    # Opened first: the outcome must be writable whatever becomes of the limits on memory and files.
-    with Path(task.outcome).open("r+b", buffering=0) as file:
-        confine(Path(task.folder), task.limits, task.env, task.parent)
-        data = _run(task, _Reporter(writer))
-        written = 0
-        while written < len(data):
-            written += file.write(data[written:])
-    os._exit(0)
-
-
-def _run(task: _Task, report: ProgressCallback) -> bytes:
-    try:
-        encoded = msgspec.json.encode(task.function(*task.arguments, on_progress=report))
-        if len(encoded) > task.limits.result_bytes:
-            limit = task.limits.result_bytes // MB
-            raise TooLarge(f"The file holds more than {limit:,} MB of text.", limit_mb=limit)
-        outcome = _Outcome(result=msgspec.Raw(encoded))
-    except SyncBoardError as error:
-        details = {key: value for key, value in vars(error).items() if key == "seconds"} | error.details
-        outcome = _Outcome(failure=_Failure(type=error.type, message=error.message, details=details))
-    except MemoryError:
-        outcome = _Outcome(failure=_Failure(message="", cause="memory_limit"))
-    except BaseException as error:  # Nothing is hidden: every other end is told to the parent.
-        message = f"{type(error).__name__}: {error}"[:_MAX_MESSAGE_CHARACTERS]
-        outcome = _Outcome(failure=_Failure(message=message.encode("utf-8", "replace").decode("utf-8")))
-    return msgspec.json.encode(outcome)
-
-
-class _Reporter:
-    """Sends progress to the parent, not too often."""
-
-    def __init__(self, writer: Connection) -> None:
-        self._descriptor = writer.fileno()
-        self._next = -math.inf
-
-    def __call__(self, done: int, total: int, text: str) -> None:
-        now = time.monotonic()
-        if now >= self._next or done == total:
-            self._next = now + _PROGRESS_SECONDS
-            os.write(
-                self._descriptor, msgspec.json.encode((done, total, text[:_MAX_MESSAGE_CHARACTERS])) + b"\n"
-            )

@@ -72,7 +72,7 @@ def test_similar_documents_share_a_cluster_and_others_do_not(client: Client, tmp
         "a.md": TEXT,
         "b.md": TEXT.replace("potash", "compost")
         + "Tomatoes ripen in warm weather; pick tomato fruit often.",
-        "c.md": "# Kubernetes\n\nA Kubernetes cluster schedules containers as pods. The scheduler places pods on nodes "
+        "c.md": "# Kubernetes\n\nA Kubernetes cluster schedules containers as pods. The scheduler puts pods on nodes "
         "and the kubelet starts containers. Services route network traffic to pods.",
     }
     for name, text in texts.items():

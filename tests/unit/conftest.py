@@ -51,11 +51,11 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         sqs = boto3.client("sqs")
         for name in settings.QUEUES:
-            url = sqs.create_queue(QueueName=f"syncboard-test-{name}")["QueueUrl"]
+            url = sqs.create_queue(QueueName=f"unit-{name}")["QueueUrl"]
             patch.setenv(settings.queue_variable(name), url)
         patch.setenv("SYNCBOARD_JWT_SECRET", f"file:{secret}")
-        create_table("syncboard-test")
-        boto3.client("s3").create_bucket(Bucket="syncboard-test-bucket")
+        create_table("unit-table")
+        boto3.client("s3").create_bucket(Bucket="unit-bucket")
         _forget()
         yield
     _forget()

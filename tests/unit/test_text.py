@@ -66,7 +66,7 @@ def test_a_few_bad_bytes_in_utf8_are_damage_and_warned_about() -> None:
     assert encoding == "utf-8"
     assert found.startswith(RUSSIAN)
     assert found.endswith(RUSSIAN)
-    assert warnings == ("1 characters could not be decoded as utf-8.",)
+    assert warnings == ("Characters that could not be decoded as utf-8: 1.",)
 
 
 def test_what_no_encoding_fits_is_broken() -> None:
