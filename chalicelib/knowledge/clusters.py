@@ -22,6 +22,8 @@ MAX_CONCEPTS: Final = 100
 # A concept in less than this share of a cluster does not name it; one in this share names it alone.
 MIN_SHARE: Final = 0.03
 NAMING_SHARE: Final = 0.5
+# By how much of the first one's weight each later concept weighs less when a cluster is named.
+LATER: Final = 0.25
 # Characters that a name made here, and a concept counted here, has at most.
 MAX_NAME: Final = 60
 # A document joins at this similarity: the base for a few words, the slope for each of the MAX_TERMS terms.
@@ -151,13 +153,17 @@ def cluster_name(
 
     `background_shares` gives the share of all the library's documents that have a concept; where it is silent,
     general English decides. Lift is a concept's share in the cluster over that share, on a logarithmic scale.
-    Two concepts where no single one is in half of the cluster.
+    Two concepts where no single one is in half of the cluster. Counts come with the leading concepts first, and
+    a later one weighs less: without that, a cluster of one document is named after its rarest word.
     """
     shares = background_shares or {}
     least = max(1.0, MIN_SHARE * size)
     scored = {
-        name: count / max(size, 1) * _log_lift(name, count / max(size, 1), shares.get(name))
-        for name, count in concept_counts.items()
+        name: count
+        / max(size, 1)
+        * _log_lift(name, count / max(size, 1), shares.get(name))
+        / (1 + LATER * place)
+        for place, (name, count) in enumerate(concept_counts.items())
         if count >= least
     }
     names = heapq.nlargest(2, scored, key=lambda name: scored[name])
