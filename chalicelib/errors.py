@@ -129,6 +129,12 @@ class WorkerLost(PermanentError):
     type = "worker_lost"
 
 
+class DeadLetter(PermanentError):
+    """The job's message was received again and again and no run came of it: SQS gave it up."""
+
+    type = "dead_letter"
+
+
 class AttemptsExhausted(PermanentError):
     """A transient error came back on every attempt."""
 
@@ -139,6 +145,42 @@ class UploadMissing(PermanentError):
     """The upload that the job waits for never came, or is gone."""
 
     type = "upload_missing"
+
+
+class UnsupportedUrl(PermanentError):
+    """The link is none that can be followed: not http or https, no host, a password in it."""
+
+    type = "unsupported_url"
+
+
+class BlockedAddress(PermanentError):
+    """A link, or what it redirects to, leads to an address that this service never connects to."""
+
+    type = "blocked_address"
+
+
+class SourceNotFound(PermanentError):
+    """What the link names is not there (404 or 410)."""
+
+    type = "source_not_found"
+
+
+class SourceRefused(PermanentError):
+    """The server of a link does not give it out: it wants a login, forbids it, or redirects without end."""
+
+    type = "source_refused"
+
+
+class InsecureConnection(PermanentError):
+    """The certificate of the server that a link or webhook names does not prove that it is that server."""
+
+    type = "insecure_connection"
+
+
+class WebhookRefused(PermanentError):
+    """The receiver of a webhook answered that it does not want it (a redirect, or 4xx)."""
+
+    type = "webhook_refused"
 
 
 class Cancelled(PermanentError):
@@ -162,6 +204,12 @@ class Unavailable(TransientError):
     """A service that this one needs (queue, table, bucket) does not answer or throttles."""
 
     type = "unavailable"
+
+
+class Unreachable(TransientError):
+    """The server that a link or webhook names does not answer, or answers that it can't just now."""
+
+    type = "unreachable"
 
 
 class TooManyRequests(TransientError):

@@ -13,8 +13,8 @@ from chalicelib import capabilities, services, settings
 from chalicelib.aws.queues import Received
 from chalicelib.capabilities import Capability, CapabilityState
 from chalicelib.errors import SyncBoardError
-from chalicelib.jobs.consumer import Consumer
 from chalicelib.jobs.intake import Intake
+from chalicelib.jobs.light import LightConsumer
 from chalicelib.jobs.sweeper import Sweeper
 from chalicelib.logs import logger
 
@@ -38,7 +38,8 @@ def work(event: dict[str, Any], context: LambdaContext, *, offers: Sequence[str]
             # On Lambda a message is hidden for six times the function's time-out; a killed run must come back
             # within a lease. (A worker of our own received it with the lease.)
             services.queues().hide(message.queue, message.receipt, settings.get().lease_seconds)
-    keep = _consumer(os.getpid(), tuple(offers)).consume(
+    _offer(os.getpid(), tuple(offers))
+    keep = _consumer(os.getpid()).consume(
         received, seconds_left=context.get_remaining_time_in_millis() / 1000
     )
     return _failures(keep)
@@ -65,11 +66,18 @@ def sweep() -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _consumer(_pid: int, offers: tuple[str, ...]) -> Consumer:
-    """Make this process's consumer; once, so its warm child is kept. Says what it can do."""
+def _consumer(_pid: int) -> LightConsumer:
+    """Make this process's consumer; once, so that its warm child is kept whichever queue calls."""
+    return LightConsumer(
+        services.table(), services.queues(), services.objects(), worker=services.worker_name()
+    )
+
+
+@lru_cache(maxsize=8)
+def _offer(_pid: int, offers: tuple[str, ...]) -> None:
+    """Say what this process can do; once."""
     for name in offers:
         capabilities.report(services.table(), name, Capability(state=CapabilityState.READY))
-    return Consumer(services.table(), services.queues(), worker=services.worker_name())
 
 
 def _received(event: dict[str, Any]) -> list[Received]:

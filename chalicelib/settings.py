@@ -59,6 +59,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # First backoff and its cap; doubled at each attempt, with full jitter.
     backoff_seconds: float = 2.0
     backoff_cap_seconds: float = 600.0
+    # Jobs of one owner that may be in the queues, that may wait beside them, and that may run (0: no cap).
+    max_dispatched: int = 50
+    max_waiting: int = 10_000
+    max_running: int = 0
+    # Addresses inside the own network that links and webhooks may reach: `address:port`, comma-separated.
+    network_allow: str = ""
+    # Memory of the function that works, and prices that differ from jobs.cost.Prices, as JSON: for the cost on jobs.
+    function_memory_mb: int = 2048
+    prices: str = ""
     # Finished jobs expire after this (30 days).
     job_ttl_seconds: int = 30 * 24 * 3600
     # Address-space limit of the child process that parses a file.

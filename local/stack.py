@@ -6,6 +6,7 @@ With `AWS_ENDPOINT_URL` set it uses that emulator instead of starting one.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -27,6 +28,8 @@ from local.emulator import LOCK_FILE, Emulator, EmulatorError
 from local.environments import EnvironmentFailed, ensure_environment
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+# In the data folder while a stack runs on it: its address, and the environment of its processes.
+NOTE: Final = "stack.json"
 SAMPLES: Final = ROOT / "samples"
 # MiniStack holds a whole upload in memory, several times over.
 EMBEDDED_MAX_UPLOAD: Final = 500 * 1024 * 1024
@@ -170,6 +173,16 @@ class Stack:
         thread.start()
         self._exit.callback(self._gateway.server_close)
         self._exit.callback(self._gateway.shutdown)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Leave a note of where this stack is, for the other commands; for this user's eyes only."""
+        note = self.data / NOTE
+        environment = {
+            name: value for name, value in os.environ.items() if name.startswith(("SYNCBOARD_", "AWS_"))
+        }
+        write_private(note, json.dumps({"url": self.url, "pid": os.getpid(), "environment": environment}))
+        self._exit.callback(note.unlink, missing_ok=True)
 
     def _spawn_worker(self) -> None:
         command = [sys.executable, "-m", "local.worker", "--die-with-parent"]
@@ -245,12 +258,17 @@ class Stack:
 def secret_file(data: Path) -> Path:
     """Return the file with this installation's JWT secret; make it at first use, readable by its owner only."""
     path = data.resolve() / "jwt-secret"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(48))
+        write_private(path, secrets.token_urlsafe(48), flags=os.O_EXCL)
     return path
+
+
+def write_private(path: Path, text: str, *, flags: int = os.O_TRUNC) -> None:
+    """Write a file that only its owner may read."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import json
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -15,6 +14,7 @@ from chalicelib.aws.expressions import (
     Condition,
     Delete,
     Equals,
+    Fewer,
     Item,
     Key,
     OneOf,
@@ -23,9 +23,10 @@ from chalicelib.aws.expressions import (
     Update,
     Write,
 )
+from chalicelib.aws.objects import ObjectHead
 from chalicelib.aws.queues import Depth, Received
 from chalicelib.aws.table import ConditionFailed, Page, TransactionFailed
-from chalicelib.errors import Unavailable
+from chalicelib.errors import Unavailable, UploadMissing
 
 
 def holds(condition: Condition, item: Item | None) -> bool:
@@ -41,28 +42,30 @@ def holds(condition: Condition, item: Item | None) -> bool:
             return there and value is not None and value < limit
         case Absent():
             return not there
+        case Fewer(than=than):
+            return not there or (isinstance(value, set) and len(value) < than)
         case Present():
             return there
     raise TypeError(condition)
 
 
 class MemoryTable:
-    """`Table` on a dictionary. JSON in between keeps callers from sharing objects with it."""
+    """`Table` on a dictionary; copies keep callers from sharing objects with it."""
 
     INDEXES: ClassVar[dict[str | None, tuple[str, str]]] = {
         None: ("pk", "sk"),
         "by_owner": ("owner", "job_id"),
+        "by_standing": ("standing", "job_id"),
         "by_check": ("check_shard", "check_at"),
     }
 
     def __init__(self) -> None:
-        self.items: dict[Key, str] = {}
+        self.items: dict[Key, Item] = {}
         # Called with each write before it is done; may raise, to play a database in trouble.
         self.before_write: Callable[[Write], None] = lambda _write: None
 
     def _load(self, key: Key) -> Item | None:
-        raw = self.items.get(key)
-        return json.loads(raw) if raw is not None else None
+        return copy.deepcopy(self.items.get(key))
 
     def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         return self._load(key)
@@ -81,7 +84,7 @@ class MemoryTable:
             self.items.pop(write.key, None)
             return {}
         item = write.item if isinstance(write, Put) else self._updated(write)
-        self.items[write.key] = json.dumps(item)
+        self.items[write.key] = copy.deepcopy(item)
         return copy.deepcopy(item)
 
     def _updated(self, write: Update) -> Item:
@@ -91,6 +94,12 @@ class MemoryTable:
             item[name] = item.get(name, 0) + number
         for name, values in write.append.items():
             item[name] = [*item.get(name, []), *values]
+        for name, members in write.insert.items():
+            item[name] = item.get(name, set()) | members
+        for name, members in write.discard.items():
+            item[name] = item.get(name, set()) - members
+            if not item[name]:
+                del item[name]
         for name in write.remove:
             item.pop(name, None)
         return item
@@ -98,7 +107,11 @@ class MemoryTable:
     def write(self, write: Write) -> Item:
         self.before_write(write)
         self._check(write)
-        return json.loads(json.dumps(self._do(write)))  # type: ignore[no-any-return]
+        return self._do(write)
+
+    def put_many(self, items: Sequence[Item]) -> None:
+        for item in items:
+            self.write(Put(item=item))
 
     def transact(self, writes: Sequence[Write]) -> None:
         failed = set()
@@ -124,7 +137,7 @@ class MemoryTable:
         start: Item | None = None,
     ) -> Page:
         hash_name, range_name = self.INDEXES[index]
-        rows = [json.loads(raw) for raw in self.items.values()]
+        rows = [copy.deepcopy(item) for item in self.items.values()]
         rows = [row for row in rows if row.get(hash_name) == partition[1] and range_name in row]
         if sort:
             rows = [row for row in rows if _in_range(row[sort[0]], sort[1], sort[2])]
@@ -146,6 +159,8 @@ class MemoryTable:
 def _in_range(value: Any, operator: str, bound: Any) -> bool:
     if operator == "begins_with":
         return str(value).startswith(bound)
+    if operator == "between":
+        return bool(bound[0] <= value <= bound[1])
     return bool(value <= bound if operator == "<=" else value >= bound)
 
 
@@ -204,8 +219,36 @@ class MemoryQueues:
         where, number, _ = self._of(receipt)
         self.messages.get(where, {}).pop(number, None)
 
+    def delete_many(self, queue: str, receipts: Sequence[str]) -> None:
+        for receipt in receipts:
+            self.delete(queue, receipt)
+
     def depth(self, queue: str) -> Depth:
         messages = self.messages.get(queue, {}).values()
         visible = sum(message["visible_at"] <= self.clock() for message in messages)
         delayed = sum(message["visible_at"] > self.clock() and message["delayed"] for message in messages)
         return Depth(visible=visible, in_flight=len(messages) - visible - delayed, delayed=delayed)
+
+
+class MemoryObjects:
+    """The bucket in memory, as far as the engine looks at it."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+
+    def put(self, key: str, body: bytes, *, content_type: str = "") -> None:
+        self.bodies[key] = body
+
+    def head(self, key: str, *, version: str | None = None) -> ObjectHead:
+        if key not in self.bodies:
+            raise UploadMissing("gone")
+        return ObjectHead(size=len(self.bodies[key]), etag="e", version=None)
+
+    def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
+        return self.bodies[key][:first]
+
+    def keys(self, prefix: str) -> list[str]:
+        return [key for key in self.bodies if key.startswith(prefix)]
+
+    def delete(self, key: str) -> None:
+        self.bodies.pop(key, None)

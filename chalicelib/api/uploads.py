@@ -13,7 +13,7 @@ from chalicelib.api.envelopes import job_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest
 from chalicelib.jobs.job import Job, isoformat
-from chalicelib.jobs.submission import Submission
+from chalicelib.jobs.submission import Submission, Wishes
 
 routes = Routes(__name__)
 
@@ -46,7 +46,7 @@ def upload_file() -> Response:
     """Take a small file in the body; answer with its job."""
     given = requests.body(routes.current_request, UploadFile)
     job = _submission().inline(
-        _name(given.filename), requests.decode_base64(given.content), password=given.password
+        _name(given.filename), requests.decode_base64(given.content), Wishes(password=given.password)
     )
     return _accepted(job)
 
@@ -62,7 +62,10 @@ def create_upload() -> Response:
     if not _MIME.fullmatch(given.content_type):
         raise InvalidRequest("content_type is a MIME type such as text/plain.", field="content_type")
     upload = _submission().upload(
-        _name(given.filename), given.size, content_type=given.content_type, password=given.password
+        _name(given.filename),
+        given.size,
+        content_type=given.content_type,
+        wishes=Wishes(password=given.password),
     )
     form = {
         "url": requests.bucket_url(routes.current_request, upload.form.url),

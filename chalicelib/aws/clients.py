@@ -6,6 +6,7 @@ A forked child must not share its parent's connections, so the cache is keyed by
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,24 @@ def _client(service: str, _pid: int) -> Any:
     config = _CONFIG
     if service == "s3":
         config = _S3_LOCAL_CONFIG if endpoint else _S3_CONFIG
-    return boto3.session.Session().client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+    client = boto3.session.Session().client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
+    client.meta.events.register("provide-client-params", _told)
+    return client
+
+
+# Told of every call: service, operation, parameters.
+_listeners: list[Callable[[str, str, dict[str, Any]], None]] = []
+
+
+def on_call(listener: Callable[[str, str, dict[str, Any]], None]) -> None:
+    """Have `listener` told of every call that this process makes."""
+    _listeners.append(listener)
+
+
+def _told(params: dict[str, Any], event_name: str, **_others: Any) -> None:
+    _, service, operation = event_name.split(".", 2)
+    for listener in _listeners:
+        listener(service, operation, params)
 
 
 def dynamodb() -> DynamoDBClient:

@@ -5,12 +5,14 @@ Everything above this layer says *what* must hold and change; nothing above it b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 Key = tuple[str, str]  # (pk, sk)
-Item = dict[str, Any]  # attribute → str | int | float | bool | None | bytes | list | dict
+Members = set[str]
+Item = dict[str, Any]  # attribute → str | int | float | bool | None | bytes | set[str] | list | dict
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -46,6 +48,12 @@ class Below(Condition, frozen=True):
     value: int | float
 
 
+class Fewer(Condition, frozen=True):
+    """The attribute is a set of fewer members than this, or absent."""
+
+    than: int
+
+
 class Put(msgspec.Struct, frozen=True, kw_only=True):
     """Write a whole item; with `new=True` only where none is."""
 
@@ -68,6 +76,10 @@ class Update(msgspec.Struct, frozen=True, kw_only=True):
     add: dict[str, int | float] = {}
     # Lists to append to (absent counts as empty).
     append: dict[str, list[Any]] = {}
+    # Members to put into sets of strings (absent counts as empty); members that are there stay once.
+    insert: dict[str, Members] = {}
+    # Members to take out of sets of strings; an emptied set is dropped.
+    discard: dict[str, Members] = {}
     # Attributes to drop.
     remove: tuple[str, ...] = ()
     # What must hold beforehand.
@@ -97,6 +109,8 @@ def encode(value: Any) -> dict[str, Any]:
             return {"NULL": True}
         case bytes():
             return {"B": value}
+        case set() | frozenset():
+            return {"SS": sorted(value)}
         case list() | tuple():
             return {"L": [encode(entry) for entry in value]}
         case dict():
@@ -114,6 +128,8 @@ def decode(attribute: dict[str, Any]) -> Any:
             return [decode(entry) for entry in value]
         case "M":
             return {name: decode(entry) for name, entry in value.items()}
+        case "SS":
+            return set(value)
         case "NULL":
             return None
     return value
@@ -138,12 +154,12 @@ class _Names:
     """Collects the placeholders of one expression."""
 
     def __init__(self) -> None:
-        self.names: dict[str, str] = {}
+        self._of: dict[str, str] = {}
         self.values: dict[str, Any] = {}
 
     def name(self, attribute: str) -> str:
-        self.names[f"#{attribute}"] = attribute
-        return f"#{attribute}"
+        # Numbered, for an attribute's own name may have characters that a placeholder may not.
+        return self._of.setdefault(attribute, f"#n{len(self._of)}")
 
     def value(self, value: Any) -> str:
         placeholder = f":v{len(self.values)}"
@@ -152,8 +168,10 @@ class _Names:
 
     def parameters(self) -> dict[str, Any]:
         request: dict[str, Any] = {}
-        if self.names:
-            request["ExpressionAttributeNames"] = self.names
+        if self._of:
+            request["ExpressionAttributeNames"] = {
+                placeholder: name for name, placeholder in self._of.items()
+            }
         if self.values:
             request["ExpressionAttributeValues"] = self.values
         return request
@@ -172,6 +190,8 @@ def _condition(names: _Names, condition: Condition) -> str:
             return f"attribute_not_exists({name})"
         case Present():
             return f"attribute_exists({name})"
+        case Fewer(than=than):
+            return f"(attribute_not_exists({name}) OR size({name}) < {names.value(than)})"
     raise TypeError(f"unknown condition {condition!r}")
 
 
@@ -181,15 +201,20 @@ def _conditions(names: _Names, when: tuple[Condition, ...]) -> dict[str, str]:
     return {"ConditionExpression": " AND ".join(_condition(names, condition) for condition in when)}
 
 
+def _pairs(names: _Names, values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{names.name(attribute)} {names.value(value)}" for attribute, value in values.items())
+
+
 def _update_expression(names: _Names, update: Update) -> str:
     sets = [f"{names.name(attribute)} = {names.value(value)}" for attribute, value in update.set.items()]
     for attribute, values in update.append.items():
         name = names.name(attribute)
         sets.append(f"{name} = list_append(if_not_exists({name}, {names.value([])}), {names.value(values)})")
     clauses = [f"SET {', '.join(sets)}"] if sets else []
-    if update.add:
-        pairs = (f"{names.name(attribute)} {names.value(value)}" for attribute, value in update.add.items())
-        clauses.append("ADD " + ", ".join(pairs))
+    if added := {**update.add, **update.insert}:
+        clauses.append("ADD " + _pairs(names, added))
+    if update.discard:
+        clauses.append("DELETE " + _pairs(names, update.discard))
     if update.remove:
         clauses.append("REMOVE " + ", ".join(names.name(attribute) for attribute in update.remove))
     return " ".join(clauses)

@@ -92,6 +92,13 @@ class Objects:
             for chunk in body.iter_chunks(_CHUNK):
                 file.write(chunk)
 
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys that begin with `prefix`."""
+        with _aws_errors(prefix):
+            pages = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+            for page in pages:
+                yield from (entry["Key"] for entry in page.get("Contents", []))
+
     def delete(self, key: str) -> None:
         """Delete an object's current version. A missing one is no error."""
         with _aws_errors(key):

@@ -16,6 +16,8 @@ from chalicelib.errors import Unavailable
 # SQS's own limits.
 MAX_DELAY_SECONDS = 900
 MAX_BATCH = 10
+# What a dead-letter queue's name and URL end with (infra/data.yaml).
+_DEAD_LETTERS = "-dlq"
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +46,11 @@ class Depth(msgspec.Struct, frozen=True, kw_only=True):
         return self.visible + self.in_flight + self.delayed
 
 
+def dead_letters(queue: str) -> str:
+    """Return the name of a queue's dead-letter queue; every method below takes it like any other name."""
+    return queue + _DEAD_LETTERS
+
+
 class Queues(Protocol):
     """What the engine needs of a message queue."""
 
@@ -55,6 +62,12 @@ class Queues(Protocol):
 
     def delete(self, queue: str, receipt: str) -> None:
         """Delete a received message. Twice is no error."""
+
+    def delete_many(self, queue: str, receipts: Sequence[str]) -> None:
+        """Delete up to ten received messages in one request. What fails comes back by itself."""
+
+    def receive(self, queue: str, *, limit: int, wait: int, visibility: int) -> list[Received]:
+        """Receive up to `limit` (≤ 10) messages, waiting up to `wait` s for the first; hidden for `visibility` s."""
 
     def depth(self, queue: str) -> Depth:
         """Return approximate counts."""
@@ -70,6 +83,11 @@ def _aws_errors() -> Iterator[None]:
         raise Unavailable("The queue does not answer.") from error
 
 
+def _url(queue: str) -> str:
+    name = queue.removesuffix(_DEAD_LETTERS)
+    return settings.get().queue_url(name) + queue.removeprefix(name)
+
+
 # A delivery that ended (visibility ran out, message deleted) is none of the caller's trouble.
 _GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
 
@@ -79,7 +97,7 @@ class SqsQueues:
 
     def send(self, queue: str, body: str, *, delay: float = 0, group: str | None = None) -> None:
         """See `Queues.send`."""
-        parameters: dict[str, Any] = {"QueueUrl": settings.get().queue_url(queue), "MessageBody": body}
+        parameters: dict[str, Any] = {"QueueUrl": _url(queue), "MessageBody": body}
         if delay > 0:
             parameters["DelaySeconds"] = min(MAX_DELAY_SECONDS, max(1, round(delay)))
         if group:
@@ -91,7 +109,7 @@ class SqsQueues:
         """See `Queues.hide`."""
         try:
             clients.sqs().change_message_visibility(
-                QueueUrl=settings.get().queue_url(queue),
+                QueueUrl=_url(queue),
                 ReceiptHandle=receipt,
                 VisibilityTimeout=max(0, min(43_200, round(seconds))),
             )
@@ -104,19 +122,19 @@ class SqsQueues:
     def delete(self, queue: str, receipt: str) -> None:
         """See `Queues.delete`."""
         with _aws_errors():
-            clients.sqs().delete_message(QueueUrl=settings.get().queue_url(queue), ReceiptHandle=receipt)
+            clients.sqs().delete_message(QueueUrl=_url(queue), ReceiptHandle=receipt)
 
     def delete_many(self, queue: str, receipts: Sequence[str]) -> None:
-        """Delete up to ten received messages in one request. What fails comes back by itself."""
+        """See `Queues.delete_many`."""
         entries: Any = [{"Id": str(i), "ReceiptHandle": receipt} for i, receipt in enumerate(receipts)]
         with _aws_errors():
-            clients.sqs().delete_message_batch(QueueUrl=settings.get().queue_url(queue), Entries=entries)
+            clients.sqs().delete_message_batch(QueueUrl=_url(queue), Entries=entries)
 
     def receive(self, queue: str, *, limit: int, wait: int, visibility: int) -> list[Received]:
-        """Receive up to `limit` (≤ 10) messages, waiting up to `wait` s for the first; hidden for `visibility` s."""
+        """See `Queues.receive`."""
         with _aws_errors():
             answer = clients.sqs().receive_message(
-                QueueUrl=settings.get().queue_url(queue),
+                QueueUrl=_url(queue),
                 MaxNumberOfMessages=limit,
                 WaitTimeSeconds=wait,
                 VisibilityTimeout=visibility,
@@ -137,7 +155,7 @@ class SqsQueues:
         """See `Queues.depth`."""
         with _aws_errors():
             attributes = clients.sqs().get_queue_attributes(
-                QueueUrl=settings.get().queue_url(queue),
+                QueueUrl=_url(queue),
                 AttributeNames=[
                     "ApproximateNumberOfMessages",
                     "ApproximateNumberOfMessagesNotVisible",

@@ -23,12 +23,15 @@ from chalicelib.aws.expressions import (
     Write,
     decode_item,
     encode,
+    encode_item,
     encode_key,
     request,
 )
 from chalicelib.errors import Unavailable
 
-_BATCH_GET = 100  # DynamoDB's own limit of keys in one BatchGetItem
+# DynamoDB's own limits of one BatchGetItem and one BatchWriteItem.
+_BATCH_GET = 100
+_BATCH_WRITE = 25
 _BATCH_TRIES = 6
 
 
@@ -71,6 +74,9 @@ class Table(Protocol):
     def write(self, write: Write) -> Item:
         """Do one write; return the item as it is now. Raise ConditionFailed."""
 
+    def put_many(self, items: Sequence[Item]) -> None:
+        """Write whole items (of different keys), unconditionally and not as one. Raise Unavailable."""
+
     def transact(self, writes: Sequence[Write]) -> None:
         """Do all writes or none. Raise TransactionFailed."""
 
@@ -86,7 +92,8 @@ class Table(Protocol):
     ) -> Page:
         """Return items of one partition `(attribute, value)` in sort order.
 
-        `sort` is `(attribute, "begins_with" | "<=" | ">=", value)`.
+        `sort` is `(attribute, "begins_with" | "<=" | ">=", value)`, or `(attribute, "between", (low, high))` with
+        both ends included and low ≤ high.
         """
 
 
@@ -119,6 +126,11 @@ def _transaction_failed(error: ClientError) -> Exception:
         return TransactionFailed(failed)
     named = sorted({code for code in codes if code != "None"})
     return Unavailable(f"The database refused a transaction ({', '.join(named) or 'no reason given'}).")
+
+
+# How a sort condition is written, and the placeholders of its bounds.
+_SORTS = {"begins_with": "begins_with(#s, :s)", "between": "#s BETWEEN :s AND :t"}
+_BOUNDS = (":s", ":t")
 
 
 class DynamoTable:
@@ -172,6 +184,23 @@ class DynamoTable:
             client.delete_item(**parameters)
             return {}
 
+    def put_many(self, items: Sequence[Item]) -> None:
+        """See `Table.put_many`. Throttled items are sent again with backoff."""
+        for start in range(0, len(items), _BATCH_WRITE):
+            left: Any = {
+                self.name: [
+                    {"PutRequest": {"Item": encode_item(item)}} for item in items[start : start + _BATCH_WRITE]
+                ]
+            }
+            for attempt in range(_BATCH_TRIES):
+                with _aws_errors():
+                    left = clients.dynamodb().batch_write_item(RequestItems=left).get("UnprocessedItems")
+                if not left:
+                    break
+                time.sleep(0.05 * 2**attempt)
+            else:
+                raise Unavailable("The database throttles writes.")
+
     def transact(self, writes: Sequence[Write]) -> None:
         """See `Table.transact`."""
         actions: Any = [
@@ -194,8 +223,9 @@ class DynamoTable:
         condition, names, values = "#p = :p", {"#p": partition[0]}, {":p": encode(partition[1])}
         if sort:
             names["#s"] = sort[0]
-            values[":s"] = encode(sort[2])
-            condition += " AND " + ("begins_with(#s, :s)" if sort[1] == "begins_with" else f"#s {sort[1]} :s")
+            bounds = sort[2] if sort[1] == "between" else (sort[2],)
+            values |= {placeholder: encode(bound) for placeholder, bound in zip(_BOUNDS, bounds, strict=False)}
+            condition += " AND " + _SORTS.get(sort[1], f"#s {sort[1]} :s")
         parameters: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": condition,

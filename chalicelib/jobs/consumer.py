@@ -14,12 +14,15 @@ from typing import Any
 import msgspec
 
 from chalicelib import settings
+from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import MAX_DELAY_SECONDS, Queues, Received
 from chalicelib.aws.table import Table
 from chalicelib.errors import SyncBoardError, Unavailable, WorkerLost
 from chalicelib.jobs import messages
-from chalicelib.jobs.dispatch import CHECK_AFTER_MS, send_or_leave
-from chalicelib.jobs.job import Job, new_id, now_ms
+from chalicelib.jobs.dispatch import send_or_leave
+from chalicelib.jobs.ending import Ending
+from chalicelib.jobs.fairness import Window
+from chalicelib.jobs.job import CHECK_AFTER_MS, Job, new_id, now_ms
 from chalicelib.jobs.retry import GiveUp, decide
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import TERMINAL, Stage, State
@@ -30,6 +33,8 @@ from chalicelib.tasks.registry import TASKS
 
 # Kept free at the end of a function's time to write the outcome.
 _MARGIN_SECONDS = 15.0
+# How long a job of an owner at the running cap is put off.
+_CAP_DELAY_SECONDS = 2.0
 # Longer than a worker's long poll against an emulator.
 _AFTER_DEAD_POLLS_SECONDS = 3.0
 
@@ -49,7 +54,9 @@ class Stopping(BaseException):
 class Consumer:
     """Works on messages of the job queues. One per process: it owns the warm child."""
 
-    def __init__(self, table: Table, queues: Queues, *, worker: str) -> None:
+    def __init__(self, table: Table, queues: Queues, objects: Objects, *, worker: str) -> None:
+        self.table = table
+        self.ending = Ending(table, queues, objects)
         self.store = JobStore(table)
         self.queues = queues
         self.worker = worker
@@ -95,15 +102,26 @@ class Consumer:
             took = round(time.monotonic() - began, 3)
             if outcome.error is None:
                 logger.info("succeeded", extra={"seconds": took})
-                return
-            logger.info("ended with an error", extra={"seconds": took, "error": outcome.error})
-            self._settle(job, token, outcome.error)
+            else:
+                logger.info("ended with an error", extra={"seconds": took, "error": outcome.error})
+                self._settle(job, token, outcome.error)
+            self._follow_up(job)
+
+    def _follow_up(self, job: Job) -> None:
+        """Do what follows a job's end, if this run was it."""
+        row = self.store.find(job.job_id)
+        if row is not None and row.state in TERMINAL:
+            self.ending.after(row)
+        elif settings.get().max_running:
+            Window(self.table, self.queues, job.owner).stop_running(job.job_id)
 
     # --- Taking --------------------------------------------------------------------------------------------
 
     def _take(self, call: messages.CallToWork) -> Job | None:
         """Return the job, now held by a run of ours; None if this message is void."""
         lease = Lease(dispatch=call.dispatch, run=new_id(), worker=self.worker, until=self._lease_end())
+        if settings.get().max_running and not self._may_run(call):
+            return None
         try:
             return self.store.take(call.job_id, lease)
         except Refused as refusal:
@@ -117,6 +135,17 @@ class Consumer:
             return self._take_over(job, lease)
         except Refused:
             raise _NotNow(1) from None  # it changed this moment: look again
+
+    def _may_run(self, call: messages.CallToWork) -> bool:
+        """Where owners have a running cap: count this one in, or defer it by a new message."""
+        job = self.store.find(call.job_id)
+        if job is None or job.dispatch != call.dispatch or job.state not in (State.PENDING, State.RETRY):
+            return True
+        if Window(self.table, self.queues, job.owner).start_running(job.job_id):
+            return True
+        deferred = self.store.redispatch(job, check_at=now_ms() + CHECK_AFTER_MS)
+        send_or_leave(self.store, self.queues, deferred, delay=_CAP_DELAY_SECONDS)
+        return False
 
     def _take_over(self, job: Job, lease: Lease) -> Job | None:
         """A run of this very message holds the job: wait for its lease, or declare it lost."""
@@ -133,7 +162,7 @@ class Consumer:
         token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
         if job.attempt >= settings.get().max_attempts:
             lost = WorkerLost(f"The process that worked on this died, {job.attempt} times.")
-            self.store.fail(job, lost.as_dict(), token=token)
+            self.ending.after(self.store.fail(job, lost.as_dict(), token=token))
             return None
         logger.warning("lease lost", extra={"job_id": job.job_id, "attempt": job.attempt, "was": job.worker})
         return self.store.retry(

@@ -9,14 +9,14 @@ from chalicelib.jobs.messages import CallToWork, encode
 from chalicelib.jobs.states import Stage
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.logs import logger
-
-# How long after its message a waiting job is looked at by the sweeper, in ms.
-CHECK_AFTER_MS = 120_000
+from chalicelib.tasks.registry import TASKS
 
 
 def send(queues: Queues, job: Job, *, delay: float = 0) -> None:
     """Send the message of a job's current dispatch, counted for its owner."""
-    body = encode(CallToWork(job_id=job.job_id, dispatch=job.dispatch))
+    task = TASKS.get(job.task)
+    light = task is not None and task.light
+    body = encode(CallToWork(job_id=job.job_id, dispatch=job.dispatch, light=light))
     queues.send(job.queue, body, delay=delay, group=job.owner)
 
 

@@ -18,8 +18,10 @@ from chalicelib.aws.table import Table
 from chalicelib.errors import PermanentError, UploadMissing
 from chalicelib.ingest.content import HEAD_BYTES, sniff
 from chalicelib.ingest.formats import queue_for
-from chalicelib.jobs.dispatch import CHECK_AFTER_MS, send_or_leave
-from chalicelib.jobs.job import Job, now_ms
+from chalicelib.jobs.dispatch import send_or_leave
+from chalicelib.jobs.ending import Ending
+from chalicelib.jobs.fairness import Window
+from chalicelib.jobs.job import CHECK_AFTER_MS, Job, now_ms
 from chalicelib.jobs.states import Stage
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.submission import source_params
@@ -56,7 +58,9 @@ class Intake:
     """Starts jobs whose upload came."""
 
     def __init__(self, table: Table, queues: Queues, objects: Objects) -> None:
+        self.table = table
         self.store = JobStore(table)
+        self.ending = Ending(table, queues, objects)
         self.queues = queues
         self.objects = objects
 
@@ -90,11 +94,17 @@ class Intake:
             content = sniff(first, filename=job.filename, size=size)
             queue = queue_for(content.kind)
         except PermanentError as error:
-            self.store.fail(job, error.as_dict())
+            self.ending.after(self.store.fail(job, error.as_dict()))
             return
+        place = Window(self.table, self.queues, job.owner).place(job.job_id)
         waiting = self.store.arrive(
             job,
-            fields={"queue": queue, "params": {**job.params, **source_params(key, version, size, content)}},
+            fields={
+                **place,
+                "queue": queue,
+                "params": {**job.params, **source_params(key, version, size, content)},
+            },
             check_at=now_ms() + CHECK_AFTER_MS,
         )
-        send_or_leave(self.store, self.queues, waiting)
+        if waiting.stage == Stage.QUEUED:
+            send_or_leave(self.store, self.queues, waiting)

@@ -14,6 +14,8 @@ from chalicelib.jobs.states import State
 
 # Rows due for a look by the sweeper are spread over this many partitions of the index.
 CHECK_SHARDS = 4
+# How long after its message a waiting job is looked at by the sweeper, in ms.
+CHECK_AFTER_MS = 120_000
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,11 +46,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel: bool = False
     # What to work on: the task's own parameters.
     params: dict[str, Any] = {}
+    # The batch it was submitted with.
+    batch_id: str = ""
+    # Where to report its end; empty: nowhere.
+    webhook: str = ""
+    # `owner#WAITING`, `owner#FAILURE` or `owner#REVOKED`: what the sparse index of rare standings holds.
+    standing: str = ""
     # File name or link, for people.
     filename: str = ""
     # Outcome.
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
+    # Requests made, GB-seconds, dollars.
+    cost: dict[str, Any] | None = None
     # What a user should know although it went well.
     warnings: list[str] = []
     # Each transition: [state, time, attempt, note].
@@ -70,12 +80,22 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 # JSON keeps these out of DynamoDB's type system: floats stay floats, and one attribute is one string.
-_JSON_FIELDS = ("params", "result", "error")
+_JSON_FIELDS = ("params", "result", "error", "cost")
 
 
 def job_key(job_id: str) -> Key:
     """Return the key of a job's row."""
     return (f"JOB#{job_id}", "JOB")
+
+
+def text_prefix(job_id: str) -> str:
+    """Return where in the bucket all texts are that runs of a job write."""
+    return f"texts/{job_id}/"
+
+
+def text_key(job: Job, doc_id: str) -> str:
+    """Return where the text of a document is that the current attempt of `job` writes."""
+    return f"{text_prefix(job.job_id)}{job.attempt}-{doc_id}.txt"
 
 
 def new_id() -> str:

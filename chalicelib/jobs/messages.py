@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 
 
-class CallToWork(msgspec.Struct, frozen=True, kw_only=True):
+class CallToWork(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message's body. The job's row holds everything else."""
 
     job_id: str
     # The row's dispatch number when this was sent; any other number makes the message void.
     dispatch: int
+    # Its task is light (tasks.registry): it may be worked on in a batch, without a child process.
+    light: bool = False
 
 
 class UnreadableMessage(Exception):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ import msgspec
 from chalicelib.aws.expressions import Write
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table, TransactionFailed
-from chalicelib.errors import StaleRun, Unavailable
+from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
+from chalicelib.jobs import cost, counters
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import PERCENT, Stage, State
-from chalicelib.jobs.store import JobStore, RunToken, success
-
-_PUBLISH_TRIES = 12
+from chalicelib.jobs.store import JobStore, success, transact_patiently
+from chalicelib.logs import logger
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,13 +45,13 @@ class Run:
         self, job: Job, *, table: Table, objects: Objects, folder: Path, report: Callable[[Progress], None]
     ) -> None:
         self.job = job
-        self.token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
         self.table = table
         self.objects = objects
         # Private temporary folder, removed after the run.
         self.folder = folder
         self._report = report
         self._percent = 0
+        self._kept: list[str] = []
 
     def progress(self, stage: Stage, message: str, *, share: float = 0.0) -> None:
         """Report a stage; `share` (0 to 1) of the way to the next one. Never goes back."""
@@ -70,21 +68,47 @@ class Run:
         `build` is called again when another writer changed what it had read (a cluster's sum, say), so it must
         read afresh and have no effects of its own. Raise StaleRun if this run no longer holds its job.
         """
-        for attempt in range(_PUBLISH_TRIES):
-            publication = build()
-            done = success(self.token, result=publication.result, warnings=list(publication.warnings))
-            try:
-                self.table.transact([done, *publication.writes])
-            except TransactionFailed as error:
-                if 0 in error.failed:
-                    return self._already_published()
-                time.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 6)))  # noqa: S311
-            else:
-                return None
-        raise Unavailable("The library was too busy to publish the document.")
 
-    def _already_published(self) -> None:
-        """Our own transaction may have gone through although its answer was lost; else we are stale."""
+        def writes() -> list[Write]:
+            publication = build()
+            done = success(
+                self.job,
+                result=publication.result,
+                warnings=list(publication.warnings),
+                cost=cost.of_run(self.job),
+            )
+            return [done, counters.ended(self.job, State.SUCCESS), *publication.writes]
+
+        # From here until the answer is known nothing may be discarded: the transaction may have gone through.
+        kept, self._kept = self._kept, []
+        try:
+            transact_patiently(self.table, writes)
+        except TransactionFailed:
+            try:
+                self._judge_refusal()
+            except SyncBoardError:
+                self._kept = kept
+                raise
+
+    def _judge_refusal(self) -> None:
+        """Our own transaction may have gone through although its answer was lost; else cancelled, or stale."""
         job = JobStore(self.table).find(self.job.job_id)
-        if job is None or job.state != State.SUCCESS or job.run != self.token.run:
+        if job is None or job.run != self.job.run:
             raise StaleRun("This run no longer holds its job.")
+        if job.state is State.PROCESSING and job.cancel:
+            raise Cancelled("The job was cancelled.")
+        if job.state is not State.SUCCESS:
+            raise StaleRun("This run no longer holds its job.")
+
+    def keep(self, key: str, text: str) -> None:
+        """Store a text that nobody sees until it is published; it is deleted if this run does not publish."""
+        self._kept.append(key)
+        self.objects.put(key, text.encode(), content_type="text/plain; charset=utf-8")
+
+    def discard(self) -> None:
+        """Delete what this run kept and did not publish. What can't be deleted now, the sweeper finds."""
+        for key in self._kept:
+            try:
+                self.objects.delete(key)
+            except TransientError:
+                logger.warning("leftover not deleted", extra={"key": key, "job_id": self.job.job_id})

@@ -6,19 +6,30 @@ the run that must still hold the job. What does not fit is refused by the databa
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import random
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
 
 from chalicelib import settings
-from chalicelib.aws.expressions import Condition, Equals, Item, OneOf, Put, Update
-from chalicelib.aws.table import ConditionFailed, Table
-from chalicelib.errors import NotFound
-from chalicelib.jobs.job import Job, check_shard, from_item, job_key, now_ms, pack, to_item
+from chalicelib.aws.expressions import Absent, Condition, Equals, Item, OneOf, Put, Update, Write
+from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed
+from chalicelib.errors import NotFound, Unavailable
+from chalicelib.jobs import counters
+from chalicelib.jobs.job import CHECK_AFTER_MS, Job, check_shard, from_item, job_key, now_ms, pack, to_item
 from chalicelib.jobs.states import SOURCES, TERMINAL, Stage, State
 
+# An ended job with a webhook is looked at after this, in case its run died before it sent it.
+_WATCH_MS = 30_000
+_TRANSACT_TRIES = 12
 _UNCHECKED = ("check_at", "check_shard")
+
+
+def standing(owner: str, what: str) -> str:
+    """Return the partition of the index `by_standing`: an owner's jobs that wait for their turn or ended badly."""
+    return f"{owner}#{what}"
 
 
 class Refused(Exception):
@@ -35,6 +46,11 @@ class RunToken(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
     attempt: int
     run: str
+
+    @classmethod
+    def of(cls, job: Job) -> RunToken:
+        """Return the token of the run that holds `job`."""
+        return cls(job_id=job.job_id, attempt=job.attempt, run=job.run)
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return what must hold for this run to write."""
@@ -72,13 +88,15 @@ def transition(
     when: tuple[Condition, ...] = (),
     fields: dict[str, Any] | None = None,
     add: dict[str, int | float] | None = None,
+    remove: tuple[str, ...] = (),
     note: str | None = None,
     attempt: int = 0,
+    watched: bool = False,
 ) -> Update:
     """Build the write that moves a job to `to`.
 
     `sources` narrows the legal states to start from. A `note` adds a line to the timeline. Reaching a final
-    state takes the row out of the sweeper's index.
+    state takes the row out of the sweeper's index, unless it is to be `watched` for what must still follow.
     """
     legal = SOURCES[to] & frozenset(sources) if sources else SOURCES[to]
     if not legal:
@@ -87,14 +105,33 @@ def transition(
     values: dict[str, Any] = {"state": to, "updated_at": now, **(fields or {})}
     if to in TERMINAL:
         values |= {"finished_at": now, "expires_at": now // 1000 + settings.get().job_ttl_seconds}
+        if watched:
+            values["check_at"] = now + _WATCH_MS
+        else:
+            remove += _UNCHECKED
     return Update(
         key=job_key(job_id),
         set=pack(values),
         add=add or {},
         append={"timeline": [[to, now, attempt, note]]} if note is not None else {},
-        remove=_UNCHECKED if to in TERMINAL else (),
+        remove=remove,
         when=(OneOf("state", tuple(sorted(legal))), *when),
     )
+
+
+def transact_patiently(table: Table, build: Callable[[], Sequence[Write]]) -> None:
+    """Do a transaction whose first write is a job's; build it anew while only its other writes are refused.
+
+    Raise TransactionFailed where the job's own write is refused, Unavailable after too many tries.
+    """
+    for attempt in range(_TRANSACT_TRIES):
+        try:
+            return table.transact(build())
+        except TransactionFailed as error:
+            if 0 in error.failed:
+                raise
+        time.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 6)))  # noqa: S311 (spreads load, guards nothing)
+    raise Unavailable("The library is too busy; nothing was written.")
 
 
 class JobStore:
@@ -150,23 +187,28 @@ class JobStore:
         except ConditionFailed as error:
             raise Refused(from_item(error.item) if error.item else None) from None
 
+    def end(self, job: Job, update: Update, state: State) -> Job:
+        """Do a final transition and count it, together; return the row as it is now. Raise Refused."""
+        try:
+            transact_patiently(self.table, lambda: [update, counters.ended(job, state)])
+        except TransactionFailed:
+            raise Refused(self.find(job.job_id)) from None
+        row = self.find(job.job_id)
+        if row is None:
+            raise Refused(None)
+        return row
+
     # --- Transitions, in the order of a job's life ---------------------------------------------------------
 
     def arrive(self, job: Job, *, fields: dict[str, Any], check_at: int) -> Job:
-        """An awaited upload came: waiting in its queue from now on. Works once."""
+        """An awaited upload came: the job waits where `fields` say from now on. Works once."""
         return self.apply(
             transition(
                 job.job_id,
                 State.PENDING,
                 sources={State.PENDING},
                 when=(Equals("stage", Stage.AWAITING_UPLOAD),),
-                fields={
-                    "stage": Stage.QUEUED,
-                    "message": "Waiting for a worker",
-                    "dispatch": 1,
-                    "check_at": check_at,
-                    **fields,
-                },
+                fields={"check_at": check_at, **fields},
                 note="upload arrived",
             )
         )
@@ -276,31 +318,98 @@ class JobStore:
     def fail(self, job: Job, error: dict[str, Any], *, token: RunToken | None = None) -> Job:
         """End a job in FAILURE: by the run that holds it, or, without one, as it stands in `job`."""
         when = token.conditions() if token else (Equals("dispatch", job.dispatch), Equals("run", job.run))
-        return self.apply(
-            transition(
-                job.job_id,
-                State.FAILURE,
-                sources={job.state},
-                when=when,
-                fields={"error": error, "message": error["message"]},
-                note=error["type"],
-                attempt=job.attempt,
-            )
+        update = transition(
+            job.job_id,
+            State.FAILURE,
+            sources={State.PROCESSING} if token else {job.state},
+            when=when,
+            fields={
+                "error": error,
+                "message": error["message"],
+                "standing": standing(job.owner, State.FAILURE),
+            },
+            note=error["type"],
+            attempt=job.attempt,
+            watched=bool(job.webhook),
         )
+        return self.end(job, update, State.FAILURE)
 
     def revoke(self, job: Job, *, token: RunToken | None = None) -> Job:
         """End a job in REVOKED: by the run that holds it, or while it waits."""
-        waiting = {State.PENDING, State.RETRY}
+        update = transition(
+            job.job_id,
+            State.REVOKED,
+            sources={State.PROCESSING} if token else {State.PENDING, State.RETRY},
+            when=token.conditions() if token else (Equals("dispatch", job.dispatch),),
+            fields={"message": "Cancelled", "standing": standing(job.owner, State.REVOKED)},
+            note="cancelled",
+            attempt=job.attempt,
+            watched=bool(job.webhook),
+        )
+        return self.end(job, update, State.REVOKED)
+
+    def request_cancel(self, job: Job) -> Job:
+        """Ask the run that holds a job to stop; from now on it can publish nothing."""
         return self.apply(
             transition(
                 job.job_id,
-                State.REVOKED,
-                sources={State.PROCESSING} if token else waiting,
-                when=token.conditions() if token else (),
-                fields={"message": "Cancelled"},
-                note="cancelled",
-                attempt=job.attempt,
+                State.PROCESSING,
+                sources={State.PROCESSING},
+                when=(Equals("attempt", job.attempt),),
+                fields={"cancel": True, "message": "Cancelling"},
             )
+        )
+
+    def revive(self, job: Job, *, fields: dict[str, Any], by: str) -> Job:
+        """Let a failed job start over, attempts counted anew: the one way out of FAILURE."""
+        return self.apply(
+            transition(
+                job.job_id,
+                State.PENDING,
+                sources={State.FAILURE},
+                when=(Equals("dispatch", job.dispatch),),
+                fields={
+                    "attempt": 0,
+                    "percent": 0,
+                    "run": "",
+                    "lease_until": 0,
+                    "message": "Waiting for a worker",
+                    "check_shard": check_shard(job.job_id),
+                    **fields,
+                },
+                remove=(
+                    "finished_at",
+                    "expires_at",
+                    "error",
+                    "cancel",
+                    *(() if "standing" in fields else ("standing",)),
+                ),
+                note=f"retried by {by}",
+            )
+        )
+
+    def turn(self, job: Job) -> Job:
+        """It is a waiting job's turn: into its queue. Works once."""
+        return self.apply(
+            transition(
+                job.job_id,
+                State.PENDING,
+                sources={State.PENDING},
+                when=(Equals("stage", Stage.WAITING_TURN), Equals("dispatch", job.dispatch)),
+                fields={
+                    "stage": Stage.QUEUED,
+                    "message": "Waiting for a worker",
+                    "dispatch": job.dispatch + 1,
+                    "check_at": now_ms() + CHECK_AFTER_MS,
+                },
+                remove=("standing",),
+            )
+        )
+
+    def unwatch(self, job: Job) -> None:
+        """Nothing must follow any more for an ended job."""
+        self.table.write(
+            Update(key=job.key, remove=_UNCHECKED, when=(OneOf("state", tuple(sorted(TERMINAL))),))
         )
 
     def redispatch(self, job: Job, *, check_at: int) -> Job:
@@ -327,19 +436,26 @@ class JobStore:
         )
 
 
-def success(token: RunToken, *, result: dict[str, Any], warnings: list[str]) -> Update:
-    """Build the write that ends a job in SUCCESS; it goes into the transaction that publishes its effects."""
+def success(
+    job: Job, *, result: dict[str, Any], warnings: list[str], cost: dict[str, Any] | None = None
+) -> Update:
+    """Build the write that ends a running job in SUCCESS; it goes into the transaction that publishes its effects.
+
+    Refused once a cancel was asked for: what the owner was told stands.
+    """
     return transition(
-        token.job_id,
+        job.job_id,
         State.SUCCESS,
-        when=token.conditions(),
+        when=(Equals("attempt", job.attempt), Equals("run", job.run), Absent("cancel")),
         fields={
             "result": result,
+            "cost": cost,
             "warnings": warnings,
             "percent": 100,
             "stage": Stage.DONE,
             "message": "Done",
         },
         note="published",
-        attempt=token.attempt,
+        attempt=job.attempt,
+        watched=bool(job.webhook),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 import msgspec
 
 from chalicelib import settings
@@ -14,11 +12,14 @@ from chalicelib.errors import EmptyFile, TooLarge
 from chalicelib.ingest.content import HEAD_BYTES, ContentType, sniff
 from chalicelib.ingest.filename import safe_filename
 from chalicelib.ingest.formats import queue_for
-from chalicelib.jobs.dispatch import CHECK_AFTER_MS, send_or_leave
-from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
+from chalicelib.jobs.dispatch import send_or_leave
+from chalicelib.jobs.fairness import Window
+from chalicelib.jobs.idempotency import NewId
+from chalicelib.jobs.job import CHECK_AFTER_MS, Job, check_shard, new_id, now_ms
 from chalicelib.jobs.states import Stage, State
-from chalicelib.jobs.store import JobStore
+from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.settings import MB
+from chalicelib.tasks.registry import TASKS
 
 # An upload that began in time may end this much later.
 _UPLOAD_GRACE_MS = 300_000
@@ -32,16 +33,38 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int
 
 
-class Submission:
-    """Makes jobs for one owner."""
+class Wishes(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller may ask for beside the work itself."""
 
-    def __init__(self, table: Table, queues: Queues, objects: Objects, *, owner: str) -> None:
+    # Opens an encrypted file.
+    password: str | None = None
+    # Make a document even of bytes that the owner has one of already.
+    force: bool = False
+    # Where to report the end.
+    webhook: str = ""
+    # The batch that it is part of.
+    batch_id: str = ""
+
+    def params(self) -> dict[str, object]:
+        """Return what the task must know of them."""
+        params: dict[str, object] = {"password": self.password} if self.password else {}
+        return params | ({"force": True} if self.force else {})
+
+
+class Submission:
+    """Makes jobs for one owner. With `ids` derived from an idempotency key, the same request makes the same jobs."""
+
+    def __init__(
+        self, table: Table, queues: Queues, objects: Objects, *, owner: str, ids: NewId = new_id
+    ) -> None:
         self.store = JobStore(table)
+        self.window = Window(table, queues, owner)
         self.queues = queues
         self.objects = objects
         self.owner = owner
+        self.ids = ids
 
-    def inline(self, filename: str, body: bytes, *, password: str | None = None) -> Job:
+    def inline(self, filename: str, body: bytes, wishes: Wishes = Wishes()) -> Job:  # noqa: B008 (frozen)
         """Take a small file's bytes as they came with the request; return its waiting job."""
         config = settings.get()
         if not body:
@@ -55,16 +78,25 @@ class Submission:
             )
         name = safe_filename(filename)
         content = sniff(body[:HEAD_BYTES], filename=name, size=len(body))
-        job = self._file_job(name, content=content, password=password)
-        source = f"inline/{job.job_id}/source"
+        queue = queue_for(content.kind)
+        job_id = self.ids()
+        if there := self._made_before(job_id):
+            return there
+        place = self.window.place(job_id)
+        source = f"inline/{job_id}/source"
         version = self.objects.put(source, body, content_type=content.mime)
+        job = self._row(job_id, "process_file_upload", queue=queue, filename=name, wishes=wishes)
         params = {**job.params, **source_params(source, version, len(body), content)}
-        job = msgspec.structs.replace(job, params=params)
-        self.store.create(job)
-        send_or_leave(self.store, self.queues, job)
-        return job
+        return self._submit(msgspec.structs.replace(job, **place, params=params))
 
-    def upload(self, filename: str, size: int, *, content_type: str, password: str | None = None) -> Upload:
+    def upload(
+        self,
+        filename: str,
+        size: int,
+        *,
+        content_type: str,
+        wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
+    ) -> Upload:
         """Make a job that waits for its file; the upload itself will start it."""
         config = settings.get()
         if size > config.max_upload_bytes:
@@ -72,35 +104,76 @@ class Submission:
                 f"A file may have at most {config.max_upload_bytes // MB} MB here.",
                 limit_bytes=config.max_upload_bytes,
             )
-        job = self._file_job(safe_filename(filename), content=None, password=password)
-        # The random part makes the key unguessable; the job id binds it to its owner.
-        key = f"uploads/{job.job_id}/{secrets.token_urlsafe(16)}"
+        job_id = self.ids()
+        # The second id makes the key unguessable; the first binds it to its job, and so to its owner.
+        key = f"uploads/{job_id}/{self.ids()}"
         form = self.objects.presign_post(
             key, content_type=content_type, max_bytes=size, seconds=config.upload_seconds
         )
-        expires_at = job.created_at + config.upload_seconds * 1000
-        self.store.create(
-            msgspec.structs.replace(
-                job, params={**job.params, "source": key}, check_at=expires_at + _UPLOAD_GRACE_MS
-            )
+        job = self._row(
+            job_id, "process_file_upload", queue="uploads", filename=safe_filename(filename), wishes=wishes
         )
-        return Upload(job=job, form=form, expires_at=expires_at)
+        expires_at = job.created_at + config.upload_seconds * 1000
+        job = msgspec.structs.replace(
+            job,
+            stage=Stage.AWAITING_UPLOAD,
+            message="Waiting for the upload",
+            params={**job.params, "source": key},
+            check_at=expires_at + _UPLOAD_GRACE_MS,
+        )
+        there = self._made_before(job_id)
+        if there is None:
+            self.store.create(job)
+        return Upload(job=there or job, form=form, expires_at=expires_at)
 
-    def _file_job(self, filename: str, *, content: ContentType | None, password: str | None) -> Job:
-        """A row for a file: queued where its bytes are known, else awaiting them."""
+    def link(self, url: str, wishes: Wishes = Wishes()) -> Job:  # noqa: B008 (frozen)
+        """Take a link; return its waiting job."""
+        return self.task("process_url_upload", filename=url, params={"url": url}, wishes=wishes)
+
+    def task(
+        self,
+        name: str,
+        *,
+        filename: str = "",
+        params: dict[str, object] | None = None,
+        wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
+    ) -> Job:
+        """Make a job of a task that needs no file; return it waiting."""
+        job_id = self.ids()
+        if there := self._made_before(job_id):
+            return there
+        place = self.window.place(job_id)
+        job = self._row(job_id, name, queue=TASKS[name].queue, filename=filename, wishes=wishes)
+        return self._submit(msgspec.structs.replace(job, **place, params={**job.params, **(params or {})}))
+
+    def _made_before(self, job_id: str) -> Job | None:
+        """Return the job that an earlier, identical request made."""
+        return self.store.find(job_id) if self.ids is not new_id else None
+
+    def _submit(self, job: Job) -> Job:
+        """Row first, then message."""
+        try:
+            self.store.create(job)
+        except Refused as refusal:
+            if refusal.job is None or self.ids is new_id:
+                raise
+            return refusal.job  # the identical request got there first
+        if job.stage == Stage.QUEUED:
+            send_or_leave(self.store, self.queues, job)
+        return job
+
+    def _row(self, job_id: str, task: str, *, queue: str, filename: str, wishes: Wishes) -> Job:
         now = now_ms()
-        job_id = new_id()
-        waiting = content is None
         return Job(
             job_id=job_id,
             owner=self.owner,
-            task="process_file_upload",
-            queue=queue_for(content.kind) if content else "uploads",
+            task=task,
+            queue=queue,
             state=State.PENDING,
-            stage=Stage.AWAITING_UPLOAD if waiting else Stage.QUEUED,
-            message="Waiting for the upload" if waiting else "Waiting for a worker",
-            dispatch=0 if waiting else 1,
-            params={"password": password} if password else {},
+            stage=Stage.QUEUED,
+            params=wishes.params(),
+            webhook=wishes.webhook,
+            batch_id=wishes.batch_id,
             filename=filename,
             timeline=[[State.PENDING, now, 0, "submitted"]],
             created_at=now,

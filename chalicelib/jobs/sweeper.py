@@ -16,10 +16,12 @@ from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
 from chalicelib.errors import UploadMissing
 from chalicelib.jobs.consumer import Consumer
-from chalicelib.jobs.dispatch import CHECK_AFTER_MS, send_or_leave
+from chalicelib.jobs.dispatch import send_or_leave
+from chalicelib.jobs.ending import Ending
+from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.intake import Intake
-from chalicelib.jobs.job import CHECK_SHARDS, Job, now_ms
-from chalicelib.jobs.states import Stage, State
+from chalicelib.jobs.job import CHECK_AFTER_MS, CHECK_SHARDS, Job, now_ms
+from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.logs import logger
 
@@ -38,6 +40,8 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     lost: int = 0
     # Ended, because their upload never came.
     upload_missing: int = 0
+    # Followed up after their end, because their run died before it could.
+    followed_up: int = 0
 
 
 class Sweeper:
@@ -47,17 +51,21 @@ class Sweeper:
         self.intake = Intake(table, queues, objects)
         self.store = JobStore(table)
         self.queues = queues
+        self.objects = objects
         self.table = table
+        self.ending = Ending(table, queues, objects)
         self._empty: dict[str, bool] = {}
+        self._pruned: set[str] = set()
 
     @cached_property
     def _consumer(self) -> Consumer:
-        return Consumer(self.table, self.queues, worker="sweeper")
+        return Consumer(self.table, self.queues, self.objects, worker="sweeper")
 
     def sweep(self) -> Swept:
         """Look at every due row once; return what was done."""
-        counts = {"looked_at": 0, "sent": 0, "lost": 0, "upload_missing": 0}
+        counts = dict.fromkeys(Swept.__struct_fields__, 0)
         self._empty.clear()
+        self._pruned.clear()
         for shard in range(CHECK_SHARDS):
             for job_id in self.store.due(f"CHECK#{shard}", now_ms(), limit=_PER_SHARD):
                 job = self.store.find(job_id)
@@ -71,12 +79,17 @@ class Sweeper:
                 if done:
                     counts[done] += 1
         swept = Swept(**counts)
-        if swept.sent or swept.lost or swept.upload_missing:
+        if swept != Swept(looked_at=swept.looked_at):
             logger.info("swept", extra=msgspec.to_builtins(swept))
         return swept
 
     def _look(self, job: Job) -> str | None:
         """Set one job right; return what was done, as a key of Swept."""
+        if job.state in TERMINAL:
+            self.ending.after(job)  # its run died before it could
+            return "followed_up"
+        if job.stage == Stage.WAITING_TURN:
+            return self._look_at_turn(job)
         if job.state is State.PROCESSING and job.run:
             return self._look_at_lease(job)
         if job.stage == Stage.AWAITING_UPLOAD:
@@ -84,6 +97,17 @@ class Sweeper:
         if job.stage == Stage.SCHEDULED or self._message_lost(job):
             self._dispatch(self.store.redispatch(job, check_at=now_ms() + CHECK_AFTER_MS))
             return "sent"
+        self.store.look_again(job, check_at=now_ms() + CHECK_AFTER_MS)
+        return None
+
+    def _look_at_turn(self, job: Job) -> str | None:
+        """Whoever ended the job before it should have let it in; a crash may have kept it from that."""
+        window = Window(self.table, self.queues, job.owner)
+        if job.owner not in self._pruned:
+            self._pruned.add(job.owner)
+            window.prune()
+            if window.release():
+                return "sent"
         self.store.look_again(job, check_at=now_ms() + CHECK_AFTER_MS)
         return None
 
@@ -103,7 +127,7 @@ class Sweeper:
             return "sent"  # the file is there; only its event was lost
         minutes = settings.get().upload_seconds // 60
         missing = UploadMissing(f"The file was not uploaded within {minutes} minutes.")
-        self.store.fail(job, missing.as_dict())
+        self.ending.after(self.store.fail(job, missing.as_dict()))
         return "upload_missing"
 
     def _message_lost(self, job: Job) -> bool:

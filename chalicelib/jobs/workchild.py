@@ -23,7 +23,8 @@ import msgspec
 from chalicelib import settings
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import DynamoTable
-from chalicelib.errors import Cancelled, RetryAfter, SoftTimeLimit, StaleRun, SyncBoardError
+from chalicelib.errors import Cancelled, RetryAfter, SoftTimeLimit, SyncBoardError
+from chalicelib.jobs.cost import METER
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.run import Progress, Run
 from chalicelib.logs import logger
@@ -66,11 +67,8 @@ def serve(pipe: Connection) -> None:
 
 
 def _work(job: Job, pipe: Connection) -> Outcome:
-    from chalicelib.tasks.registry import (
-        TASKS,
-    )  # late: tasks bring their libraries, and only the child needs them
-
     config = settings.get()
+    METER.start()
     folder = Path(tempfile.mkdtemp(prefix="run-"))
     run = Run(
         job,
@@ -80,19 +78,30 @@ def _work(job: Job, pipe: Connection) -> Outcome:
         report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
     )
     try:
-        TASKS[job.task].load()(run)
-    except StaleRun:
-        return Outcome(error=StaleRun("").as_dict())
-    except RetryAfter as error:
-        return Outcome(error={**error.as_dict(), "retry_after": error.seconds})
-    except SyncBoardError as error:
-        return Outcome(error=error.as_dict())
-    except Exception:
-        keys = {"job_id": job.job_id, "task": job.task, "attempt": job.attempt}
-        logger.exception("task failed unexpectedly", extra=keys)
-        return Outcome(error=_UNEXPECTED)
+        return _outcome(run)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _outcome(run: Run) -> Outcome:
+    """Run the task; turn what it raises into what the parent is told."""
+    from chalicelib.tasks.registry import (
+        TASKS,  # late: tasks import libraries, and only this process needs them
+    )
+
+    try:
+        TASKS[run.job.task].load()(run)
+    except RetryAfter as error:
+        run.discard()
+        return Outcome(error={**error.as_dict(), "retry_after": error.seconds})
+    except SyncBoardError as error:
+        run.discard()
+        return Outcome(error=error.as_dict())
+    except Exception:
+        run.discard()
+        keys = {"job_id": run.job.job_id, "task": run.job.task, "attempt": run.job.attempt}
+        logger.exception("task failed unexpectedly", extra=keys)
+        return Outcome(error=_UNEXPECTED)
     return Outcome()
 
 

@@ -8,7 +8,7 @@ from chalicelib.errors import EmptyFile
 from chalicelib.ingest.content import ContentType
 from chalicelib.ingest.document import Extracted
 from chalicelib.ingest.extraction import extract
-from chalicelib.jobs.job import new_id, now_ms
+from chalicelib.jobs.job import new_id, now_ms, text_key
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.knowledge.clusters import founded, joined, nearest
@@ -44,18 +44,18 @@ def process_file_upload(run: Run) -> None:
 
     run.progress(Stage.CLUSTERING, "Finding its cluster")
     doc_id = new_id()
-    text_key = f"texts/{run.job.job_id}/{run.token.attempt}-{doc_id}.txt"
+    key = text_key(run.job, doc_id)
     clusters = Clusters(run.table, run.job.owner)
     names = [concept.name for concept in report.concepts]
 
     run.progress(Stage.SAVING, "Saving the document")
     # Invisible until published: no row names this key yet.
-    run.objects.put(text_key, extracted.text.encode(), content_type="text/plain; charset=utf-8")
+    run.keep(key, extracted.text)
 
     def build() -> Publication:
         before = nearest(vector, clusters.all())
         after = joined(before, vector, names) if before else founded(new_id(), vector, names)
-        document = _document(run, doc_id, text_key, extracted, report, after.cluster_id)
+        document = _document(run, doc_id, key, extracted, report, after.cluster_id)
         return Publication(
             result=_result(document, after.name),
             writes=[
@@ -70,7 +70,7 @@ def process_file_upload(run: Run) -> None:
 
 
 def _document(
-    run: Run, doc_id: str, text_key: str, extracted: Extracted, report: ConceptReport, cluster_id: str
+    run: Run, doc_id: str, key: str, extracted: Extracted, report: ConceptReport, cluster_id: str
 ) -> Document:
     return Document(
         doc_id=doc_id,
@@ -84,7 +84,7 @@ def _document(
         skill_level=report.skill_level,
         method=report.method,
         cluster_id=cluster_id,
-        text_key=text_key,
+        text_key=key,
         characters=len(extracted.text),
         words=len(extracted.text.split()),
         pages=extracted.pages or 0,

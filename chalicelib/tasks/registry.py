@@ -23,6 +23,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     # Told to stop, and killed, after this many seconds.
     soft_seconds: float = 540.0
     hard_seconds: float = 600.0
+    # Bounded by construction and quick: worked on in batches, in the receiving process (jobs.light).
+    light: bool = False
+    # May be asked for by name at `POST /jobs`.
+    submittable: bool = False
 
     def load(self) -> Callable[[Run], None]:
         """Import the code."""
@@ -37,6 +41,16 @@ TASKS: Final[dict[str, Task]] = {
             name="process_file_upload",
             queue="uploads",
             target="chalicelib.tasks.file_upload:process_file_upload",
+        ),
+        # Not in the urgent queue: a probe of the whole way must not stand before somebody's file.
+        Task(
+            name="noop",
+            queue="low_priority",
+            target="chalicelib.tasks.noop:noop",
+            soft_seconds=5.0,
+            hard_seconds=10.0,
+            light=True,
+            submittable=True,
         ),
     )
 }

@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from chalicelib.aws.expressions import Absent, Below, Delete, Equals, OneOf, Present, Put, Update, Write
+from chalicelib.aws.expressions import (
+    Absent,
+    Below,
+    Delete,
+    Equals,
+    Fewer,
+    OneOf,
+    Present,
+    Put,
+    Update,
+    Write,
+)
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
 
 KEY = ("A", "1")
@@ -90,6 +101,20 @@ def test_an_update_sets_adds_appends_and_removes_and_returns_the_whole_item(tabl
     assert table.get(KEY) == after
 
 
+def test_any_name_will_do_for_an_attribute(table: Table) -> None:
+    for name in ("run_2^13", "a b", "größe", "size", "state", "x.y", "#n0", ":v0"):
+        assert table.write(Update(key=KEY, add={name: 1}, when=(Absent(name),)))[name] == 1
+
+
+def test_sets_grow_and_shrink_and_their_size_is_a_condition(table: Table) -> None:
+    for member in ("a", "b", "b"):
+        after = table.write(Update(key=KEY, insert={"window": {member}}, when=(Fewer("window", 3),)))
+    assert after["window"] == {"a", "b"}
+    with pytest.raises(ConditionFailed):
+        table.write(Update(key=KEY, insert={"window": {"c"}}, when=(Fewer("window", 2),)))
+    assert "window" not in table.write(Update(key=KEY, discard={"window": {"a", "b", "z"}}, add={"ended": 1}))
+
+
 def test_an_update_without_conditions_creates_the_item(table: Table) -> None:
     assert table.write(Update(key=KEY, add={"n": 1})) == {"pk": "A", "sk": "1", "n": 1}
 
@@ -146,6 +171,29 @@ def test_a_partition_is_paged_in_order_both_ways(table: Table) -> None:
     assert forwards == [f"DOC#{number}" for number in range(7)]
     backwards = query_all(table, ("pk", "P"), sort=("sk", "begins_with", "DOC#"), limit=2, forward=False)
     assert [item["sk"] for item in backwards] == forwards[::-1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [("2", "4", ["4", "3", "2"]), ("2", "2", ["2"]), ("25", "35", ["3"]), ("7", "9", [])],
+)
+def test_a_range_of_a_partition_includes_both_ends(
+    table: Table, low: str, high: str, expected: list[str]
+) -> None:
+    for number in range(6):
+        put(table, ("P", str(number)), owner="ann", job_id=str(number))
+    inside = table.query(("pk", "P"), sort=("sk", "between", (low, high)), forward=False)
+    assert [item["sk"] for item in inside.items] == expected
+    indexed = table.query(("owner", "ann"), index="by_owner", sort=("job_id", "between", (low, high)))
+    assert [item["job_id"] for item in indexed.items] == expected[::-1]
+
+
+def test_many_are_put_at_once_over_what_is_there(table: Table) -> None:
+    put(table, ("A", "3"), n=-1)
+    table.put_many([{"pk": "A", "sk": str(number), "n": number} for number in range(60)])
+    table.put_many([])
+    assert len(list(query_all(table, ("pk", "A")))) == 60
+    assert table.get(("A", "3")) == {"pk": "A", "sk": "3", "n": 3}
 
 
 def test_a_page_that_ends_exactly_at_the_limit_is_followed_by_nothing(table: Table) -> None:

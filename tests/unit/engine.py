@@ -12,10 +12,10 @@ from chalicelib.jobs.consumer import Consumer
 from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import Stage, State
-from chalicelib.jobs.store import JobStore, RunToken, success
+from chalicelib.jobs.store import JobStore, success
 from chalicelib.jobs.supervisor import Limits, Order
 from chalicelib.jobs.workchild import Outcome
-from tests.memory import MemoryQueues, MemoryTable
+from tests.memory import MemoryObjects, MemoryQueues, MemoryTable
 
 Work = Callable[[Job, Callable[[Progress | None], Order]], Outcome]
 
@@ -38,7 +38,8 @@ class Engine:
         self.table = MemoryTable()
         self.queues = MemoryQueues(self.clock)
         self.store = JobStore(self.table)
-        self.consumer = Consumer(self.table, self.queues, worker="w1")
+        self.objects = MemoryObjects()
+        self.consumer = Consumer(self.table, self.queues, self.objects, worker="w1")  # type: ignore[arg-type]
         self.runs: list[Job] = []
         self.work: Work = lambda job, _beat: self.publish(job)
         self.consumer.supervisor.run = self._supervise  # type: ignore[method-assign,assignment]
@@ -49,8 +50,7 @@ class Engine:
 
     def publish(self, job: Job) -> Outcome:
         """End a job well, as its task would."""
-        token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
-        self.table.transact([success(token, result={"doc_id": "d"}, warnings=[])])
+        self.table.transact([success(job, result={"doc_id": "d"}, warnings=[])])
         return Outcome()
 
     def job(self, **changes: Any) -> Job:

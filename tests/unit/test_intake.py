@@ -11,8 +11,8 @@ import pytest
 from chalicelib.jobs.intake import Intake, arrivals
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import Stage, State
+from tests.memory import MemoryObjects
 from tests.unit.engine import Engine
-from tests.unit.test_sweeper import Bucket
 
 
 def event(key: str, version: str | None = None) -> str:
@@ -30,16 +30,16 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
+def bucket(engine: Engine) -> MemoryObjects:
+    return engine.objects
 
 
 @pytest.fixture
-def intake(engine: Engine, bucket: Bucket) -> Intake:
+def intake(engine: Engine, bucket: MemoryObjects) -> Intake:
     return Intake(engine.table, engine.queues, bucket)  # type: ignore[arg-type]
 
 
-def awaiting(engine: Engine, bucket: Bucket, body: bytes = b"Some words.") -> tuple[Job, str]:
+def awaiting(engine: Engine, bucket: MemoryObjects, body: bytes = b"Some words.") -> tuple[Job, str]:
     job = engine.job(stage=Stage.AWAITING_UPLOAD, dispatch=0)
     key = f"uploads/{job.job_id}/abc_DEF-123"
     engine.table.items.clear()
@@ -49,7 +49,7 @@ def awaiting(engine: Engine, bucket: Bucket, body: bytes = b"Some words.") -> tu
 
 
 def test_an_upload_starts_its_job_with_its_version_pinned(
-    engine: Engine, bucket: Bucket, intake: Intake
+    engine: Engine, bucket: MemoryObjects, intake: Intake
 ) -> None:
     job, key = awaiting(engine, bucket)
     intake.handle(event(key))
@@ -62,7 +62,7 @@ def test_an_upload_starts_its_job_with_its_version_pinned(
 
 
 def test_a_second_upload_by_the_same_form_changes_nothing(
-    engine: Engine, bucket: Bucket, intake: Intake
+    engine: Engine, bucket: MemoryObjects, intake: Intake
 ) -> None:
     job, key = awaiting(engine, bucket)
     intake.handle(event(key))
@@ -72,7 +72,9 @@ def test_a_second_upload_by_the_same_form_changes_nothing(
     assert engine.left() == 1
 
 
-def test_the_test_event_and_strangers_are_dropped(engine: Engine, bucket: Bucket, intake: Intake) -> None:
+def test_the_test_event_and_strangers_are_dropped(
+    engine: Engine, bucket: MemoryObjects, intake: Intake
+) -> None:
     job, _ = awaiting(engine, bucket)
     intake.handle(json.dumps({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}))
     for key in (
@@ -88,7 +90,7 @@ def test_the_test_event_and_strangers_are_dropped(engine: Engine, bucket: Bucket
 
 
 def test_a_file_of_no_use_ends_its_job_with_the_reason(
-    engine: Engine, bucket: Bucket, intake: Intake
+    engine: Engine, bucket: MemoryObjects, intake: Intake
 ) -> None:
     job, key = awaiting(engine, bucket, bytes(range(256)) * 10)
     intake.handle(event(key))
@@ -99,7 +101,7 @@ def test_a_file_of_no_use_ends_its_job_with_the_reason(
 
 
 def test_an_event_for_an_object_that_is_gone_leaves_the_job_waiting(
-    engine: Engine, bucket: Bucket, intake: Intake
+    engine: Engine, bucket: MemoryObjects, intake: Intake
 ) -> None:
     job, key = awaiting(engine, bucket)
     bucket.bodies.clear()

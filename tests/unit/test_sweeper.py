@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from chalicelib import settings
-from chalicelib.errors import UploadMissing
 from chalicelib.jobs.job import now_ms
 from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.sweeper import Sweeper
+from tests.memory import MemoryObjects
 from tests.unit.engine import Engine
-
-
-class Bucket:
-    """Objects by key, as far as the intake looks at them."""
-
-    def __init__(self) -> None:
-        self.bodies: dict[str, bytes] = {}
-
-    def head(self, key: str, *, version: str | None = None) -> Any:
-        from chalicelib.aws.objects import ObjectHead
-
-        if key not in self.bodies:
-            raise UploadMissing("gone")
-        return ObjectHead(size=len(self.bodies[key]), etag="e", version=None)
-
-    def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
-        return self.bodies[key][:first]
 
 
 @pytest.fixture
@@ -37,12 +18,12 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def bucket() -> Bucket:
-    return Bucket()
+def bucket(engine: Engine) -> MemoryObjects:
+    return engine.objects
 
 
 @pytest.fixture
-def sweeper(engine: Engine, bucket: Bucket) -> Sweeper:
+def sweeper(engine: Engine, bucket: MemoryObjects) -> Sweeper:
     return Sweeper(engine.table, engine.queues, bucket)  # type: ignore[arg-type]
 
 
@@ -127,7 +108,9 @@ def test_an_upload_that_never_came_fails_with_its_reason(engine: Engine, sweeper
     assert row.error["type"] == "upload_missing"
 
 
-def test_an_upload_whose_event_was_lost_is_found(engine: Engine, sweeper: Sweeper, bucket: Bucket) -> None:
+def test_an_upload_whose_event_was_lost_is_found(
+    engine: Engine, sweeper: Sweeper, bucket: MemoryObjects
+) -> None:
     job = engine.job(check_at=1, stage=Stage.AWAITING_UPLOAD, dispatch=0, params={"source": "uploads/x/y"})
     bucket.bodies["uploads/x/y"] = b"some text"
     sweeper.sweep()

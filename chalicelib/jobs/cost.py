@@ -1,0 +1,105 @@
+"""What a job costs on AWS, in dollars, on the job itself: counted requests and GB-seconds by a price table.
+
+The requests of the run are counted as they are made; those around it (submission, queue, take, end) are the same
+for every job and stand here as a table, which a test compares with what is really sent. Status polls are the
+caller's and not included.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Final
+
+import msgspec
+
+from chalicelib import settings
+from chalicelib.aws import clients
+from chalicelib.jobs.job import Job, now_ms
+
+_MILLION: Final = 1_000_000
+
+
+class Prices(msgspec.Struct, frozen=True, kw_only=True):
+    """Dollars, us-east-1, on-demand (aws.amazon.com, 2026). `SYNCBOARD_PRICES` overrides any as JSON."""
+
+    # Per million requests.
+    api_request: float = 3.50
+    lambda_request: float = 0.20
+    sqs_request: float = 0.40
+    table_write: float = 0.625
+    table_read: float = 0.125
+    s3_put: float = 5.00
+    s3_get: float = 0.40
+    # Per GB-second of Lambda on x86.
+    gb_second: float = 0.0000166667
+
+
+# Around every run: the API request; enter the window, put the row and its two index entries; send, receive, hide,
+# delete; take; read the row and leave the window at the end, drop the sweeper's index entry.
+AROUND: Final = Counter(
+    {"api_request": 1, "lambda_request": 2, "table_write": 7, "table_read": 1, "sqs_request": 4}
+)
+
+_KINDS: Final = {
+    ("dynamodb", "GetItem"): "table_read",
+    ("dynamodb", "Query"): "table_read",
+    ("dynamodb", "PutItem"): "table_write",
+    ("dynamodb", "UpdateItem"): "table_write",
+    ("dynamodb", "DeleteItem"): "table_write",
+    ("s3", "PutObject"): "s3_put",
+    ("s3", "ListObjectsV2"): "s3_put",
+    ("s3", "GetObject"): "s3_get",
+    ("s3", "HeadObject"): "s3_get",
+}
+
+
+def units(service: str, operation: str, parameters: dict[str, Any]) -> Counter[str]:
+    """Return what one call is charged as, by the names of `Prices`. Items are taken for small (1 KB)."""
+    if operation == "TransactWriteItems":
+        return Counter({"table_write": 2 * len(parameters["TransactItems"])})
+    if operation == "BatchGetItem":
+        return Counter({"table_read": sum(len(keys["Keys"]) for keys in parameters["RequestItems"].values())})
+    if service == "sqs":
+        return Counter({"sqs_request": 1})
+    kind = _KINDS.get((service, operation))
+    return Counter({kind: 1} if kind else {})
+
+
+class Meter:
+    """Counts this process's calls to AWS from `start` on."""
+
+    def __init__(self) -> None:
+        self.made: Counter[str] = Counter()
+
+    def start(self) -> None:
+        """Begin anew."""
+        self.made.clear()
+
+    def count(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
+        """Take note of one call; registered with every client."""
+        self.made += units(service, operation, parameters)
+
+
+METER: Final = Meter()
+clients.on_call(METER.count)
+
+
+def of_run(job: Job) -> dict[str, Any]:
+    """Return what `job` has cost by now: requests by kind, GB-seconds, dollars. Its own publication included."""
+    publication = Counter({"table_write": 4})
+    requests = AROUND + METER.made + publication
+    seconds = max(0, now_ms() - job.started_at) / 1000
+    gb_seconds = seconds * settings.get().function_memory_mb / 1024
+    prices = _prices()
+    dollars = gb_seconds * prices.gb_second
+    dollars += sum(number * getattr(prices, kind) for kind, number in requests.items()) / _MILLION
+    return {
+        "requests": dict(sorted(requests.items())),
+        "gb_seconds": round(gb_seconds, 6),
+        "dollars": round(dollars, 9),
+    }
+
+
+def _prices() -> Prices:
+    overrides = settings.get().prices
+    return msgspec.json.decode(overrides, type=Prices) if overrides else Prices()

@@ -1,0 +1,87 @@
+"""Same bytes, same owner: one document. The first job to see a file's bytes claims them.
+
+One item per owner and SHA-256: who works on them, and, once published, which document they became. Of two jobs
+at once one waits for the other; if that one fails, the waiting one takes over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from chalicelib.aws.expressions import Absent, Equals, Item, Key, Put, Update
+from chalicelib.aws.table import ConditionFailed, Table
+from chalicelib.errors import RetryAfter
+from chalicelib.jobs.states import TERMINAL
+from chalicelib.jobs.store import JobStore
+from chalicelib.library.documents import document_key, partition
+
+# How long a job waits before it looks again whether the other one is done.
+_WAIT_SECONDS = 5.0
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Claims:
+    """The claims of one owner, made for one job."""
+
+    def __init__(self, table: Table, owner: str, job_id: str) -> None:
+        self.table = table
+        self.owner = owner
+        self.job_id = job_id
+
+    def claim(self, sha256: str) -> str | None:
+        """Claim bytes for this job: None, they are ours; or the id of the document that they are already.
+
+        Raise RetryAfter while another job works on them.
+        """
+        pk, sk = self._key(sha256)
+        try:
+            self.table.write(Put(item={"pk": pk, "sk": sk, "job_id": self.job_id}, new=True))
+        except ConditionFailed as refusal:
+            return self._judge(sha256, refusal.item or {})
+        return None
+
+    def confirm(self, sha256: str, doc_id: str) -> Update:
+        """Build the write that says which document the bytes became; part of its publication."""
+        return Update(
+            key=self._key(sha256),
+            set={"doc_id": doc_id},
+            when=(Equals("job_id", self.job_id), Absent("doc_id")),
+        )
+
+    def _judge(self, sha256: str, there: Item) -> str | None:
+        doc_id, holder = there.get("doc_id"), there.get("job_id", "")
+        if doc_id and self.table.get(document_key(self.owner, doc_id)):
+            return str(doc_id)
+        if doc_id is None and holder == self.job_id:
+            return None  # an earlier attempt of this job
+        if doc_id is None:
+            other = JobStore(self.table).find(holder)
+            if other is not None and other.state not in TERMINAL:
+                raise RetryAfter("The same file is being worked on already; waiting for it.", _WAIT_SECONDS)
+        self._take_over(sha256, there)
+        return None
+
+    def _take_over(self, sha256: str, there: Item) -> None:
+        """The holder failed, or its document is gone: the bytes are ours, if nobody else was quicker."""
+        unchanged = Equals("doc_id", there["doc_id"]) if there.get("doc_id") else Absent("doc_id")
+        update = Update(
+            key=self._key(sha256),
+            set={"job_id": self.job_id},
+            remove=("doc_id",),
+            when=(Equals("job_id", there.get("job_id", "")), unchanged),
+        )
+        try:
+            self.table.write(update)
+        except ConditionFailed:
+            raise RetryAfter(
+                "The same file is being worked on already; waiting for it.", _WAIT_SECONDS
+            ) from None
+
+    def _key(self, sha256: str) -> Key:
+        return (partition(self.owner), f"HASH#{sha256}")

@@ -1,0 +1,119 @@
+"""The cost on a job is what was really asked of AWS, by a table of prices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chalicelib import services, settings
+from chalicelib.aws import clients
+from chalicelib.aws.queues import Received
+from chalicelib.jobs import cost
+from chalicelib.jobs.consumer import Consumer
+from chalicelib.jobs.job import Job, from_item, new_id, now_ms
+from chalicelib.jobs.run import Publication, Run
+from chalicelib.jobs.states import State
+from chalicelib.jobs.submission import Submission
+from chalicelib.jobs.supervisor import Limits
+from chalicelib.jobs.workchild import Outcome
+from chalicelib.tasks.registry import TASKS, Task
+from tests.unit.conftest import Api
+
+# The entries in `by_owner` and `by_check`, and the latter's removal: charged, but no calls.
+INDEX_WRITES = 3
+
+
+def publish_nothing(run: Run) -> None:
+    run.publish(lambda: Publication(result={}))
+
+
+@pytest.fixture
+def calls() -> Iterator[Counter[str]]:
+    """Counts what this process asks of AWS."""
+    made: Counter[str] = Counter()
+
+    def listen(service: str, operation: str, parameters: dict[str, Any]) -> None:
+        made.update(cost.units(service, operation, parameters))
+
+    clients.on_call(listen)
+    yield made
+    clients._listeners.remove(listen)
+
+
+def test_a_job_names_every_request_that_it_took(
+    api: Api, calls: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(name="nothing", queue="uploads", target="tests.unit.test_cost:publish_nothing")
+    monkeypatch.setitem(TASKS, "nothing", task)
+    consumer = Consumer(services.table(), services.queues(), services.objects(), worker="w")
+
+    def run_here(job: Job, _limits: Limits, _beat: object) -> Outcome:
+        run = Run(
+            job,
+            table=services.table(),
+            objects=services.objects(),
+            folder=Path(),
+            report=lambda _progress: None,
+        )
+        cost.METER.start()
+        publish_nothing(run)
+        return Outcome()
+
+    monkeypatch.setattr(consumer.supervisor, "run", run_here)
+    services.queues().depth("uploads")  # makes the clients
+    _drain()
+    calls.clear()
+
+    job = Submission(services.table(), services.queues(), services.objects(), owner=api.user).task("nothing")
+    (message,) = services.queues().receive("uploads", limit=1, wait=0, visibility=60)
+    services.queues().hide(message.queue, message.receipt, 60)
+    assert consumer.consume([message], seconds_left=60) == []
+    services.queues().delete(message.queue, message.receipt)
+
+    asked = Counter(calls)
+    row = services.table().get(job.key)
+    assert row is not None
+    reported = Counter((from_item(row).cost or {})["requests"])
+    assert reported.pop("api_request") == 1
+    assert reported.pop("lambda_request") == 2
+    assert reported == asked + Counter({"table_write": INDEX_WRITES})
+
+
+def _drain() -> list[Received]:
+    received = services.queues().receive("uploads", limit=10, wait=0, visibility=60)
+    for message in received:
+        services.queues().delete(message.queue, message.receipt)
+    return received + (_drain() if received else [])
+
+
+def test_a_million_jobs_without_work_of_their_own_cost_under_13_dollars() -> None:
+    now = now_ms()
+    job = Job(
+        job_id=new_id(),
+        owner="ann",
+        task="nothing",
+        queue="uploads",
+        state=State.PROCESSING,
+        stage="",
+        created_at=now,
+        updated_at=now,
+        started_at=now,
+    )
+    cost.METER.start()
+    dollars = cost.of_run(job)["dollars"] * 1_000_000
+    assert 5 < dollars < 13
+
+
+def test_prices_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNCBOARD_PRICES", '{"api_request": 100}')
+    settings.get.cache_clear()
+    try:
+        assert cost._prices().api_request == 100
+        assert cost._prices().gb_second == cost.Prices().gb_second
+    finally:
+        monkeypatch.undo()
+        settings.get.cache_clear()
