@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint corpus chaos bench package deploy clean
+.PHONY: help setup demo run test unit lint package clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,7 +47,7 @@ lint: .make/dev ## ruff, mypy, template checks
 	@$(BIN)/python -m infra.checks
 
 package: .make/dev ## Build what is deployed, and check it (needs Python 3.12 or newer)
-	@$(BIN)/python -m infra.package
+	@$(BIN)/python -m infra.package $(ARGS)
 
 clean: ## Remove environments and build output; data stays
 	@rm -rf .venv .venvs .make build

@@ -56,7 +56,7 @@ def candidates() -> Iterator[Path]:
         found = shutil.which(f"python{version}")
         if found:
             yield Path(found)
-    pyenv = Path.home() / ".pyenv"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     uv = Path.home() / ".local" / "share" / "uv" / "python"
     for version in VERSIONS:
         yield from sorted((pyenv / "versions").glob(f"{version}.*/bin/python"), reverse=True)

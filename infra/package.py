@@ -55,6 +55,8 @@ def _run(command: Sequence[str | Path], *, cwd: Path = ROOT) -> None:
         **os.environ,
         "AWS_DEFAULT_REGION": _REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # Looking at the app must not leave bytecode in what is packaged; `_compile` makes it on purpose.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",  # the same source compiles to the same bytes
         "SAM_CLI_TELEMETRY": "0",
     }

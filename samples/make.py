@@ -11,7 +11,7 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Spacer
 
-PASSWORD: Final = "open-sesame"  # noqa: S105 - the README tells it
+PASSWORD: Final = "open-sesame"  # the README tells it
 
 _FOLDER: Final = Path(__file__).resolve().parent
 _TITLE: Final = "A field guide to job queues"

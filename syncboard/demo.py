@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -36,9 +37,9 @@ def run_demo(*, keep: bool) -> bool:
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="syncboard-demo-"))
     try:
-        console.print("Starting emulator, API and worker …")
+        console.print("Starting a stack …")
         began = time.monotonic()
-        with Stack(StackOptions(port=0, data=folder, verbose=False)) as stack:
+        with Stack(StackOptions(port=0, data=folder, stage=f"demo{os.getpid()}", verbose=False)) as stack:
             console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
             with Client(stack.url, stack.token("demo", seconds=3600)) as client:
                 ends = _run_all(client, console)

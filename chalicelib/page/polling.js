@@ -18,6 +18,8 @@ const SWEEP_LIMIT = 100;
 const TICK_MS = 200;
 /** A job whose upload another tab is busy with, or nobody any more: there is no hurry. */
 const ABANDONED_SECONDS = 10;
+/** Until then the upload has probably just ended, and its job is about to start. */
+const YOUNG_SECONDS = 60;
 
 /** Per job id: {due (ms), etag, busy, failures}. */
 const watched = new Map();
@@ -103,7 +105,8 @@ function take(job, direct) {
 }
 
 function patience(job) {
-  return job?.meta?.stage === "awaiting_upload" ? ABANDONED_SECONDS : 0;
+  const age = (Date.now() - Date.parse(job?.created_at ?? "")) / 1000;
+  return job?.meta?.stage === "awaiting_upload" && age > YOUNG_SECONDS ? ABANDONED_SECONDS : 0;
 }
 
 function failed(jobId, entry, error) {

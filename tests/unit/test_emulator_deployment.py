@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from infra import templates
@@ -27,13 +29,29 @@ def resources() -> list[Resource]:
 
 
 @pytest.fixture
-def clients() -> Iterator[Clients]:
+def clients(resources: list[Resource]) -> Iterator[Clients]:
     with mock_aws():
-        yield Clients(
+        made = Clients(
             dynamodb=boto3.client("dynamodb", REGION),
             s3=boto3.client("s3", REGION),
             sqs=boto3.client("sqs", REGION),
         )
+        yield made
+        # A mock within another one (the API's, made once) is not emptied at its end.
+        for resource in by_name(resources).values():
+            remove(resource, made)
+
+
+def remove(properties: dict[str, Any], clients: Clients) -> None:
+    """Remove a resource, if the test made it."""
+    with contextlib.suppress(ClientError):
+        if "TableName" in properties:
+            clients.dynamodb.delete_table(TableName=properties["TableName"])
+        elif "BucketName" in properties:
+            clients.s3.delete_bucket(Bucket=properties["BucketName"])
+        else:
+            url = clients.sqs.get_queue_url(QueueName=properties["QueueName"])["QueueUrl"]
+            clients.sqs.delete_queue(QueueUrl=url)
 
 
 def by_name(resources: list[Resource]) -> dict[str, dict[str, Any]]:
