@@ -7,14 +7,14 @@ from typing import Any
 from chalice import Chalice, Rate
 
 from chalicelib import functions, settings
-from chalicelib.api import documents, health, jobs, middleware, page, uploads
+from chalicelib.api import batches, documents, health, jobs, middleware, page, uploads, webhook
 
 _STAGE = settings.get().stage
 
 app = Chalice(app_name="syncboard")
 app.register_middleware(middleware.unify, "http")
 app.register_middleware(middleware.authenticate, "http")
-for module in (page, health, uploads, jobs, documents):
+for module in (page, health, uploads, batches, jobs, webhook, documents):
     app.register_blueprint(module.routes)
 
 

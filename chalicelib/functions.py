@@ -12,7 +12,7 @@ import msgspec
 from chalicelib import capabilities, services, settings
 from chalicelib.aws.queues import Received
 from chalicelib.capabilities import Capability, CapabilityState
-from chalicelib.errors import SyncBoardError
+from chalicelib.errors import SyncBoardError, Unavailable
 from chalicelib.jobs.intake import Intake
 from chalicelib.jobs.light import LightConsumer
 from chalicelib.jobs.sweeper import Sweeper
@@ -33,16 +33,25 @@ class LambdaContext(Protocol):
 def work(event: dict[str, Any], context: LambdaContext, *, offers: Sequence[str]) -> BatchResponse:
     """Work on the jobs that an SQS event calls for. `offers` are the capabilities that this function brings."""
     received = _received(event)
-    for message in received:
-        if "visibilityTimeout" not in _record(event, message):
-            # On Lambda a message is hidden for six times the function's time-out; a killed run must come back
-            # within a lease. (A worker of our own received it with the lease.)
-            services.queues().hide(message.queue, message.receipt, settings.get().lease_seconds)
+    leased = [message for message in received if _leased(message, _record(event, message))]
     _offer(os.getpid(), tuple(offers))
-    keep = _consumer(os.getpid()).consume(
-        received, seconds_left=context.get_remaining_time_in_millis() / 1000
-    )
-    return _failures(keep)
+    keep = _consumer(os.getpid()).consume(leased, seconds_left=context.get_remaining_time_in_millis() / 1000)
+    return _failures([*keep, *(message.message_id for message in received if message not in leased)])
+
+
+def _leased(message: Received, record: dict[str, Any]) -> bool:
+    """Make sure that a message comes back within a lease if this run is killed; False: leave it alone now.
+
+    On Lambda it is hidden for six times the function's time-out; a worker of our own received it with the lease.
+    """
+    if "visibilityTimeout" in record:
+        return True
+    try:
+        services.queues().hide(message.queue, message.receipt, settings.get().lease_seconds)
+    except Unavailable as error:
+        logger.warning("message kept", extra={"cause": error.message, "message_id": message.message_id})
+        return False
+    return True
 
 
 def take_in(event: dict[str, Any]) -> BatchResponse:
@@ -54,6 +63,10 @@ def take_in(event: dict[str, Any]) -> BatchResponse:
             intake.handle(message.body)
         except (SyncBoardError, msgspec.DecodeError) as error:
             logger.warning("S3 event kept", extra={"cause": str(error), "message_id": message.message_id})
+            keep.append(message.message_id)
+        except Exception:
+            # Whatever it is, it concerns this event: the others of the batch are handled.
+            logger.exception("S3 event kept", extra={"message_id": message.message_id})
             keep.append(message.message_id)
     return _failures(keep)
 

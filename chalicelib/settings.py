@@ -64,10 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting: int = 10_000
     max_running: int = 0
     # Addresses inside the own network that links and webhooks may reach: `address:port`, comma-separated.
-    network_allow: str = ""
+    network_allow: str | None = None
     # Memory of the function that works, and prices that differ from jobs.cost.Prices, as JSON: for the cost on jobs.
     function_memory_mb: int = 2048
-    prices: str = ""
+    prices: str | None = None
     # Finished jobs expire after this (30 days).
     job_ttl_seconds: int = 30 * 24 * 3600
     # Address-space limit of the child process that parses a file.

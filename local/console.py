@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import threading
 from datetime import datetime
@@ -48,27 +50,61 @@ class Silence:
 
 
 class Console:
-    """Where log lines go: readable to `screen`, as they are to a file."""
+    """Where log lines go: readable to `screen`, as they are to a file, which is followed by a new one when it is big.
+
+    Neither a full disk nor a closed screen raises: who logs has work to do. Making one raises OSError.
+    """
 
     def __init__(self, file: Path, screen: Screen = sys.stderr) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists() and file.stat().st_size > _LOG_LIMIT_BYTES:
-            file.replace(file.with_suffix(".log.1"))
-        self._file = file.open("a", encoding="utf-8")
+        self._path = file
+        self._descriptor: int | None = _open(file)
+        self._size = os.fstat(self._descriptor).st_size
+        # The last line could not be written.
+        self._failing = False
         self._screen = screen
+        self._colour = screen.isatty()
         self._lock = threading.Lock()
 
     def line(self, raw: str) -> None:
         """Take one line of JSON, or anything that a library prints."""
         with self._lock:
-            self._file.write(raw.rstrip("\n") + "\n")
-            self._file.flush()
-            if text := readable(raw, colour=self._screen.isatty()):
-                print(text, file=self._screen, flush=True)
+            try:
+                self._keep((raw.rstrip("\n") + "\n").encode("utf-8", "replace"))
+                self._failing = False
+            except OSError as error:
+                if not self._failing:
+                    self._show(f"! {self._path} can't be written ({error.strerror}): lines are only shown.")
+                self._failing = True
+            if text := _shown(raw, colour=self._colour):
+                self._show(text)
 
     def say(self, text: str) -> None:
         """Print a line of the stack's own."""
         with self._lock:
+            self._show(text)
+
+    def close(self) -> None:
+        """Close the file; the next line would open it again."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+            self._descriptor = None
+
+    def _keep(self, line: bytes) -> None:
+        """Append a line to the file, without a buffer: what could not be written is not tried again for ever."""
+        if self._descriptor is not None and self._size + len(line) > _LOG_LIMIT_BYTES:
+            os.close(self._descriptor)
+            self._descriptor = None
+            self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+        if self._descriptor is None:
+            self._descriptor = _open(self._path)
+            self._size = os.fstat(self._descriptor).st_size
+        self._size += _write(self._descriptor, line)
+
+    def _show(self, text: str) -> None:
+        # ValueError: the screen was closed, or can't show a character.
+        with contextlib.suppress(OSError, ValueError):
             print(text, file=self._screen, flush=True)
 
     # A logging.StreamHandler may write here as to a file.
@@ -81,6 +117,22 @@ class Console:
 
     def flush(self) -> None:
         """Nothing is kept back."""
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _write(descriptor: int, line: bytes) -> int:
+    return os.write(descriptor, line)
+
+
+def _shown(raw: str, *, colour: bool) -> str | None:
+    """Return what is shown of a line; one that only looks like ours is shown as it is."""
+    try:
+        return readable(raw, colour=colour)
+    except (TypeError, ValueError, RecursionError):
+        return raw.rstrip()
 
 
 def readable(raw: str, *, colour: bool = False) -> str | None:

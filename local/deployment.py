@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-import boto3
 import msgspec
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, EndpointConnectionError
 
 from chalicelib.settings import QUEUES, queue_variable
 from infra import templates
 from local import stack_properties, stack_template
 from local.emulator import EmulatorLostState
+from local.sessions import LOCAL_CREDENTIALS, LOCAL_REGION, Session
 from local.stack_properties import Finding
 
 if TYPE_CHECKING:
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import StackTypeDef
 
 TEMPLATE: Final = Path(__file__).resolve().parent.parent / "infra" / "data.yaml"
-# Where emulators live.
-LOCAL_REGION: Final = "us-east-1"
-_LOCAL_CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 _WAIT_SECONDS: Final = 900.0
 _SETTLED: Final = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE"})
@@ -75,7 +71,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
             **{queue_variable(name): url for name, url in self.queues.items()},
         }
         if self.endpoint_url:
-            variables |= {"AWS_ENDPOINT_URL": self.endpoint_url, **_LOCAL_CREDENTIALS}
+            variables |= {"AWS_ENDPOINT_URL": self.endpoint_url, **LOCAL_CREDENTIALS}
         return variables
 
 
@@ -105,7 +101,7 @@ def deploy(
             marker.unlink(missing_ok=True)
         check_marker(marker, endpoint_url, region)
     values = {"Stage": stage, **(parameters or {})}
-    session = _Session(endpoint_url, region)
+    session = Session(endpoint_url, region)
     try:
         stack = _apply(session, stack_name(stage), template, values)
         resolver = stack_template.Resolver(
@@ -114,7 +110,8 @@ def deploy(
         clients = session.data_clients()
         findings = stack_properties.ensure(resolver.resources(), clients, write=endpoint_url is not None)
     except (BotoCoreError, ClientError) as error:
-        raise DeploymentError(f"deploying {stack_name(stage)} to {endpoint_url or 'AWS'}: {error}") from error
+        where = endpoint_url or "AWS"
+        raise DeploymentError(f"deploying {stack_name(stage)} to {where}: {_reason(error, where)}") from error
     _check(findings)
     outputs = _outputs(stack, stage, endpoint_url, region, findings)
     if marker is not None:
@@ -123,11 +120,14 @@ def deploy(
 
 
 def check_marker(marker: Path, endpoint_url: str, region: str = LOCAL_REGION) -> None:
-    """Raise EmulatorLostState if `marker` says that something was deployed and the emulator does not have it."""
+    """Raise EmulatorLostState if `marker` says that something was deployed and the emulator does not have it.
+
+    Raise DeploymentError if the emulator does not say whether it has.
+    """
     if not marker.exists():
         return
     deployed = json.loads(marker.read_text(encoding="utf-8"))
-    clients = _Session(endpoint_url, region).data_clients()
+    clients = Session(endpoint_url, region).data_clients()
     looks: list[tuple[str, Callable[[], object]]] = [
         (f"table {deployed['table']}", partial(clients.dynamodb.describe_table, TableName=deployed["table"])),
         (f"bucket {deployed['bucket']}", partial(clients.s3.head_bucket, Bucket=deployed["bucket"])),
@@ -136,7 +136,12 @@ def check_marker(marker: Path, endpoint_url: str, region: str = LOCAL_REGION) ->
             for name in deployed["queues"]
         ),
     ]
-    missing = [what for what, look in looks if not _exists(look)]
+    try:
+        missing = [what for what, look in looks if not _exists(look)]
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(
+            f"looking for what was deployed at {endpoint_url}: {_reason(error, endpoint_url)}"
+        ) from error
     if missing:
         raise EmulatorLostState(
             f"The emulator came back without {', '.join(missing)}, deployed on {deployed['deployed_at']}. "
@@ -156,6 +161,12 @@ def _exists(look: Callable[[], object]) -> bool:
     return True
 
 
+def _reason(error: Exception, where: str) -> str:
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError):
+        return f"nothing answers at {where}: is it running?"
+    return str(error)
+
+
 def report(findings: list[Finding]) -> str:
     """Return the findings as a table of text: resource, property, outcome, and both values where they differ."""
     lines = []
@@ -167,34 +178,7 @@ def report(findings: list[Finding]) -> str:
     return "\n".join(lines)
 
 
-class _Session:
-    """Clients for one endpoint."""
-
-    def __init__(self, endpoint_url: str | None, region: str) -> None:
-        credentials: dict[str, Any] = {}
-        if endpoint_url:
-            credentials = {name.lower(): value for name, value in _LOCAL_CREDENTIALS.items()}
-        self._session = boto3.session.Session(region_name=region, **credentials)
-        self._endpoint_url = endpoint_url
-        self.poll_seconds = 0.1 if endpoint_url else 3.0
-        self._config = Config(
-            retries={"mode": "standard", "total_max_attempts": 4},
-            s3={"addressing_style": "path" if endpoint_url else "auto"},
-        )
-
-    def cloudformation(self) -> CloudFormationClient:
-        return self._session.client("cloudformation", endpoint_url=self._endpoint_url, config=self._config)
-
-    def data_clients(self) -> stack_properties.Clients:
-        options: Any = {"endpoint_url": self._endpoint_url, "config": self._config}
-        return stack_properties.Clients(
-            dynamodb=self._session.client("dynamodb", **options),
-            s3=self._session.client("s3", **options),
-            sqs=self._session.client("sqs", **options),
-        )
-
-
-def _apply(session: _Session, name: str, template: Path, parameters: Mapping[str, str]) -> StackTypeDef:
+def _apply(session: Session, name: str, template: Path, parameters: Mapping[str, str]) -> StackTypeDef:
     """Create or update the stack; return it when it has settled."""
     client = session.cloudformation()
     stack = _wait(session, client, name)
@@ -220,7 +204,7 @@ def _apply(session: _Session, name: str, template: Path, parameters: Mapping[str
     return stack
 
 
-def _wait(session: _Session, client: CloudFormationClient, name: str) -> StackTypeDef | None:
+def _wait(session: Session, client: CloudFormationClient, name: str) -> StackTypeDef | None:
     """Return the stack once nothing is in progress; None if there is none."""
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:

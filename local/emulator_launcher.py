@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import fcntl
 import json
 import logging
@@ -26,12 +25,13 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 from local.emulator_disk import DiskGuard
+from local.emulator_guard import SERVICES, BrowserGuard, restrict_resources
 from local.emulator_saver import OPEN_FILES, Changes, Saver
 from local.emulator_snapshots import Snapshots
 
@@ -132,6 +132,7 @@ def environment(data: Path, port: int) -> Mapping[str, str]:
         "STATE_DIR": str(data / "state"),
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(data / "s3"),
+        "SERVICES": ",".join(SERVICES),
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
         # It would look for containers to remove: none of them are ours.
@@ -161,6 +162,7 @@ async def serve(options: argparse.Namespace, snapshots: Snapshots, lock: IO[str]
 
     # Read from the newest snapshot; `write_snapshot` sets it to a new directory at every save.
     persistence.STATE_DIR = str(snapshots.latest() or options.data / "state" / "none")
+    restrict_resources()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -179,11 +181,21 @@ async def serve(options: argparse.Namespace, snapshots: Snapshots, lock: IO[str]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1.0
     config.loglevel = "WARNING"
-    await hypercorn_serve(changes, config, shutdown_trigger=stopped)
-    for task in tasks:
+    try:
+        await hypercorn_serve(BrowserGuard(changes), config, shutdown_trigger=stopped)
+    finally:
+        saved = await finish(saver, tasks)
+    return saved
+
+
+async def finish(saver: Saver, tasks: Iterable[asyncio.Task[Any]]) -> bool:
+    """End the tasks, however they stand, and make the last save; tell whether everything is saved."""
+    running = list(tasks)
+    for task in running:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    for outcome in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("A task of the emulator had ended.", exc_info=outcome)
     return saver.finish()
 
 

@@ -10,6 +10,7 @@ Runs inside the emulator's environment: imports nothing but the standard library
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -127,9 +128,17 @@ class Saver:
             await self._changes.wait()
             await asyncio.sleep(pause)
             self._changes.begin_save()
-            if not await self._save():
+            if not await self._save_safely():
                 self._changes.note()
             pause = max(self._interval, (SAVE_SHARE - 1) * self._spent)
+
+    async def _save_safely(self) -> bool:
+        """Save; whatever goes wrong is logged and tried again, for without this loop nothing would be saved."""
+        try:
+            return await self._save()
+        except Exception:
+            log.exception("The state was not saved")
+            return False
 
     async def _save(self) -> bool:
         if self._can_fork:
@@ -140,8 +149,8 @@ class Saver:
         before = time.thread_time()
         try:
             write_snapshot(self._snapshots)
-        except OSError as error:
-            log.error("The state was not saved: %s", error)
+        except Exception:
+            log.exception("The state was not saved")
             return False
         finally:
             self._spent = time.thread_time() - before
@@ -149,7 +158,12 @@ class Saver:
 
     async def _save_in_child(self) -> bool:
         before = sum(os.times()[2:4])
-        self._child = self._fork()
+        try:
+            self._child = self._fork()
+        except OSError as error:
+            # Short of memory or processes for the moment.
+            log.error("The state was not saved: cannot fork: %s", error)
+            return False
         status = await self._reap(self._child)
         self._child = None
         self._spent = sum(os.times()[2:4]) - before
@@ -194,7 +208,11 @@ class Saver:
         """Wait for the child; return its exit code, or minus the signal that ended it."""
         deadline = time.monotonic() + SNAPSHOT_LIMIT_SECONDS
         while True:
-            pid, status = os.waitpid(child, os.WNOHANG)
+            try:
+                pid, status = os.waitpid(child, os.WNOHANG)
+            except ChildProcessError:
+                # Somebody else took its exit code: whether it saved is not known.
+                return 1
             if pid:
                 return os.waitstatus_to_exitcode(status)
             if time.monotonic() > deadline:
@@ -204,8 +222,10 @@ class Saver:
     def finish(self) -> bool:
         """Save the last changes, after the server has stopped; tell whether all is on disk."""
         if self._child is not None:
-            os.kill(self._child, signal.SIGKILL)
-            os.waitpid(self._child, 0)
+            with contextlib.suppress(ChildProcessError, ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+                os.waitpid(self._child, 0)
+            self._child = None
             self._changes.note()
         if not self._changes.pending():
             return True

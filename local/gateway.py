@@ -1,97 +1,149 @@
 """The API on one port: Chalice's local gateway on a threaded server, and two things that only a laptop needs.
 
-Uploads are passed on to the emulator's bucket, so that one open port is enough. `/_local/…` signs the page in
-without typing, for a browser on this very machine only.
+Uploads are passed on to the emulator's bucket (`local.forwarding`), so that one open port is enough. `/_local/…`
+signs the page in without typing (`local.session`), for a browser on this very machine only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import io
 import json
 import socket
-import sys
-from http.server import HTTPServer
-from ipaddress import ip_address
+from http import HTTPStatus
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from typing import Any, BinaryIO, Final, cast
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from chalice.app import Chalice
 from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, create_local_server
 
 from chalicelib import settings
-from chalicelib.api import tokens
-from chalicelib.errors import NotFound, SyncBoardError, TooLarge, Unavailable
+from chalicelib.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    SyncBoardError,
+    TooLarge,
+)
 from chalicelib.settings import MB
+from local import forwarding, framing, session
+from local.connection import Deadline, TimedStream
+from local.server import Gateway, connection_limit
+from local.session import is_sample
+
+__all__ = ["Gateway", "GatewayHandler", "is_sample", "make_gateway"]
 
 # API Gateway's own limit of a request.
 MAX_BODY_BYTES: Final = 10 * MB
-# A form's fields beside the file.
-_FORM_OVERHEAD_BYTES: Final = 64 * 1024
+# A connection that is silent for so long is gone; a request's head takes no longer, either.
+IDLE_SECONDS: Final = 65.0
+# How long a body may take: the API's, or a form's up to its file, before it is known whose it is.
+BODY_SECONDS: Final = 30.0
+# A signed form's file: so long, and longer for a big one by this least rate.
+FILE_SECONDS: Final = 300.0
+FILE_BYTES_PER_SECOND: Final = 256 * 1024
+# How long an answer may take to be read.
+ANSWER_SECONDS: Final = 300.0
+# What is still read of a refused body, so that the client gets to see the answer.
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 16 * MB
 _CHUNK: Final = 256 * 1024
-_SESSION_SECONDS: Final = 7 * 24 * 3600
-_LOCAL_USER: Final = "demo"
-
-
-class Gateway(ThreadingMixIn, HTTPServer):
-    """A server that takes many connections at once and stops without waiting for idle ones."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 256
-    # Folder of the bundled samples.
-    samples: Path
-    # On Linux a port in TIME_WAIT may be taken again, one in use may not.
-    allow_reuse_address = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of ours; anything else is shown."""
-        if not isinstance(sys.exception(), (ConnectionError, TimeoutError)):
-            super().handle_error(request, client_address)
 
 
 class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
     """One connection."""
 
-    # Headers and body leave in one packet, at once.
-    wbufsize = -1
     disable_nagle_algorithm = True
-    # A client that says nothing for so long is gone.
-    timeout = 65
     server_version = "SyncBoard"
     sys_version = ""
 
+    def setup(self) -> None:
+        """Make the streams: headers and body leave in one packet, and nothing outlives its deadline."""
+        super().setup()
+        self.deadline = Deadline()
+        self._length = 0
+        self._expects_continue = False
+        stream = TimedStream(self.connection, self.deadline, idle=IDLE_SECONDS)
+        self.rfile = io.BufferedReader(stream)
+        self.wfile = io.BufferedWriter(TimedStream(self.connection, self.deadline, idle=IDLE_SECONDS))
+
+    # --- One request -----------------------------------------------------------------------------------------
+
+    def handle_one_request(self) -> None:
+        """Read a request's head, within its time, and serve it."""
+        self.deadline.allow(IDLE_SECONDS)
+        self._expects_continue = False
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """Parse the head; HTTP/0.9 has none and is not spoken."""
+        parsed = bool(super().parse_request())
+        if parsed and self.request_version == "HTTP/0.9":
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return False
+        return parsed
+
+    def handle_expect_100(self) -> bool:
+        """Wait with `100 Continue` until the body is wanted."""
+        self._expects_continue = True
+        return True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what the server's base class refuses, in the one shape."""
+        self.close_connection = True
+        # A request line that was not understood counts as HTTP/0.9, whose answers have no head.
+        self.request_version = self.protocol_version
+        unknown_method = code == HTTPStatus.NOT_IMPLEMENTED
+        text = message or HTTPStatus(code).phrase
+        error = MethodNotAllowed("No address takes this method.") if unknown_method else InvalidRequest(text)
+        self._json(error.status if unknown_method else code, {"error": error.as_dict()})
+
     def _generic_handle(self) -> None:
-        path = urlsplit(self.path).path
+        self.deadline.allow(BODY_SECONDS)
         try:
-            if path.startswith("/_local/"):
-                self._local(path.removeprefix("/_local/"))
-            elif (prefix := settings.get().upload_path) and path.startswith(prefix + "/"):
-                self._forward(path.removeprefix(prefix + "/"))
-            else:
-                self._api(path)
+            framing.check_target(self.path)
+            self._length = framing.body_length(self.headers)
+            self._route(urlsplit(self.path).path)
         except SyncBoardError as error:
             # The body may not have been read: the connection can't be used again.
             self.close_connection = True
+            self.deadline.allow(ANSWER_SECONDS)
             self._json(error.status, {"error": error.as_dict()})
+            self._linger()
 
-    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = do_OPTIONS = _generic_handle
+    do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = _generic_handle
+
+    def do_OPTIONS(self) -> None:
+        """Answer 405: the page needs no CORS, and nobody else gets any."""
+        self.send_error(HTTPStatus.NOT_IMPLEMENTED)
 
     def do_HEAD(self) -> None:
         """Answer without a body: no route takes HEAD."""
-        self.send_response(405)
+        self.close_connection = True
+        self.send_response(HTTPStatus.METHOD_NOT_ALLOWED)
         self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
         """The API logs its requests itself."""
 
+    def _route(self, path: str) -> None:
+        prefix = settings.get().upload_path
+        if path.startswith("/_local/"):
+            self._local(path.removeprefix("/_local/"))
+        elif prefix and path.startswith(f"{prefix}/"):
+            self._bucket(self.path.removeprefix(f"{prefix}/"))
+        else:
+            self._api(path)
+
+    # --- The API ---------------------------------------------------------------------------------------------
+
     def _api(self, path: str) -> None:
-        if "chunked" in self.headers.get("transfer-encoding", ""):
-            raise TooLarge("Send the body with a Content-Length.", limit_bytes=MAX_BODY_BYTES)
-        if self._content_length() > MAX_BODY_BYTES:
+        if self._length > MAX_BODY_BYTES:
             raise TooLarge(
                 f"A request carries at most {MAX_BODY_BYTES // MB} MB. "
                 "Larger files: POST /uploads answers a form to upload to.",
@@ -104,9 +156,70 @@ class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
             raise NotFound("There is no such address.", path=path[:200]) from None
         super()._generic_handle()
 
-    def _content_length(self) -> int:
-        text = self.headers.get("content-length", "0")
-        return int(text) if text.isascii() and text.isdigit() else MAX_BODY_BYTES + 1
+    def _parse_payload(self) -> tuple[dict[str, str], bytes | None]:
+        """Read the body for Chalice; from then on the time is the answer's."""
+        self._continue()
+        body = self.rfile.read(self._length) if self._length else None
+        if body is not None and len(body) < self._length:
+            raise ConnectionError("the client stopped sending")
+        self.deadline.allow(ANSWER_SECONDS)
+        return dict(self.headers), body
+
+    # --- What only this port has -----------------------------------------------------------------------------
+
+    def _local(self, name: str) -> None:
+        if self.command != "GET" or self._length:
+            raise NotFound("There is no such address.")
+        session.check_caller(self.client_address[0], self.headers)
+        samples = cast(Gateway, self.server).samples
+        if name == "session":
+            self._json(HTTPStatus.OK, session.open_session(samples))
+        else:
+            body = session.read_sample(samples, name.removeprefix("samples/"))
+            self._raw(HTTPStatus.OK, body, "application/octet-stream")
+
+    def _bucket(self, target: str) -> None:
+        if not framing.is_own_site(self.headers):
+            raise framing.Forbidden("Another site's page may not use this address.")
+        if self.command == "GET" and not self._length:
+            with forwarding.get_object(target) as answer:
+                self._pass_back(answer)
+        elif self.command == "POST":
+            self._continue()
+            kind = self.headers.get("content-type", "")
+            with forwarding.post_form(target, kind, self._length, self.rfile, self._allow_file) as answer:
+                self._pass_back(answer)
+        else:
+            raise NotFound("There is no such address.")
+
+    def _allow_file(self) -> None:
+        self.deadline.allow(FILE_SECONDS + self._length / FILE_BYTES_PER_SECOND)
+
+    def _pass_back(self, answer: http.client.HTTPResponse) -> None:
+        length = int(answer.headers.get("Content-Length") or 0)
+        self.deadline.allow(ANSWER_SECONDS + length / FILE_BYTES_PER_SECOND)
+        body = None if length else answer.read()
+        self.send_response(answer.status)
+        for name in ("Content-Type", "ETag"):
+            if value := answer.headers.get(name):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(length if body is None else len(body)))
+        # Somebody's text is no page of this origin.
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", "sandbox; default-src 'none'")
+        self.end_headers()
+        if body is not None:
+            self.wfile.write(body)
+        while body is None and (chunk := answer.read(_CHUNK)):
+            self.wfile.write(chunk)
+
+    # --- Answers ---------------------------------------------------------------------------------------------
+
+    def _continue(self) -> None:
+        if self._expects_continue:
+            self.send_response_only(HTTPStatus.CONTINUE)
+            self.end_headers()
+            self.wfile.flush()
 
     def _json(self, status: int, body: Any) -> None:
         self._raw(status, json.dumps(body).encode(), "application/json")
@@ -122,79 +235,15 @@ class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
         self.end_headers()
         self.wfile.write(body)
 
-    # --- Only on one machine -------------------------------------------------------------------------------
-
-    def _local(self, name: str) -> None:
-        if self.command != "GET" or not self._from_this_machine():
-            raise NotFound("There is no such address.")
-        server = cast(Gateway, self.server)
-        files = {path.name: path for path in sorted(server.samples.glob("*")) if is_sample(path)}
-        if name == "session":
-            token = tokens.issue(_LOCAL_USER, seconds=_SESSION_SECONDS)
-            listed = [{"name": file, "url": f"_local/samples/{file}"} for file in files]
-            self._json(200, {"token": token, "user": _LOCAL_USER, "samples": listed})
-            return
-        path = files.get(unquote(name.removeprefix("samples/")))
-        if path is None:
-            raise NotFound("There is no such sample.")
-        self._raw(200, path.read_bytes(), "application/octet-stream")
-
-    def _from_this_machine(self) -> bool:
-        """Both the caller and the name it called are this machine: a rebound host name gets no token."""
-        host = urlsplit(f"//{self.headers.get('host', '')}").hostname or ""
-        if self.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return False
-        return _is_loopback(self.client_address[0]) and (host == "localhost" or _is_loopback(host))
-
-    # --- The bucket, through this port -----------------------------------------------------------------------
-
-    def _forward(self, target: str) -> None:
-        """Pass a presigned request on to the emulator: a form to the bucket, or a signed link to one object."""
-        bucket, _, key = target.partition("/")
-        query = parse_qsl(urlsplit(self.path).query, keep_blank_values=True)
-        signed_link = bool(key) and any(name == "X-Amz-Signature" for name, _ in query)
-        harmless = all(name.startswith("X-Amz-") for name, _ in query)
-        form = self.command == "POST" and not key and not query
-        if bucket != settings.get().bucket or not (
-            form or (self.command == "GET" and signed_link and harmless)
-        ):
-            raise NotFound("There is no such address.")
-        length = self._content_length_of_form() if form else 0
-        endpoint = urlsplit(settings.get().endpoint_url or "")
-        connection = http.client.HTTPConnection(endpoint.hostname or "", endpoint.port or 80, timeout=120)
-        try:
-            path = self.path.removeprefix(settings.get().upload_path or "")
-            connection.putrequest(self.command, path, skip_accept_encoding=True)
-            for name in ("Content-Type", "Content-Length"):
-                if name in self.headers:
-                    connection.putheader(name, self.headers[name])
-            connection.endheaders()
-            _copy(self.rfile, connection, length)
-            answer = connection.getresponse()
-            self._pass_back(answer)
-        except (http.client.HTTPException, OSError) as error:
-            raise Unavailable("The storage does not answer.") from error
-        finally:
-            connection.close()
-
-    def _content_length_of_form(self) -> int:
-        text = self.headers.get("content-length", "")
-        if not (text.isascii() and text.isdigit()):
-            raise TooLarge("Send the form with a Content-Length.")
-        limit = settings.get().max_upload_bytes
-        if int(text) > limit + _FORM_OVERHEAD_BYTES:
-            raise TooLarge(f"A file may have at most {limit // MB} MB here.", limit_bytes=limit)
-        return int(text)
-
-    def _pass_back(self, answer: http.client.HTTPResponse) -> None:
-        body = answer.read()
-        self.send_response(answer.status)
-        for name in ("Content-Type", "ETag", "Location"):
-            if value := answer.headers.get(name):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def _linger(self) -> None:
+        """Read on for a moment: closing with unread bytes would reset the connection under the answer."""
+        self.wfile.flush()
+        self.deadline.allow(_LINGER_SECONDS)
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            left = _LINGER_BYTES
+            while left > 0 and (chunk := self.rfile.read1(_CHUNK)):
+                left -= len(chunk)
 
 
 def make_gateway(app: Chalice, *, host: str, port: int, samples: Path) -> Gateway:
@@ -209,27 +258,6 @@ def make_gateway(app: Chalice, *, host: str, port: int, samples: Path) -> Gatewa
 
     if ":" in host:
         Gateway.address_family = socket.AF_INET6
-    gateway = Gateway((host, port), handle)
+    gateway = Gateway((host, port), handle, max_connections=connection_limit())
     gateway.samples = samples
     return gateway
-
-
-def is_sample(path: Path) -> bool:
-    """Tell whether a file in the samples folder is one to submit, not one that describes or makes them."""
-    return path.is_file() and path.suffix != ".json" and path.name not in ("make.py", "README.md")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
-
-
-def _copy(source: BinaryIO, connection: http.client.HTTPConnection, length: int) -> None:
-    while length > 0:
-        chunk = source.read(min(_CHUNK, length))
-        if not chunk:
-            raise ConnectionError("the client stopped sending")
-        connection.send(chunk)
-        length -= len(chunk)

@@ -9,12 +9,10 @@ import contextlib
 import json
 import logging
 import os
-import secrets
 import signal
-import subprocess
 import sys
 import threading
-import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -22,22 +20,21 @@ from typing import Final, Self
 
 import msgspec
 
+from local.advice import address_in, is_address, why_not_bound
 from local.console import Console, Silence
-from local.deployment import DeploymentError, check_marker, deploy
-from local.emulator import LOCK_FILE, Emulator, EmulatorError
+from local.deployment import DeploymentError, deploy
+from local.emulator import LOCK_FILE, Emulator, EmulatorError, EmulatorInUse
 from local.environments import EnvironmentFailed, ensure_environment
+from local.private_files import secret_file as secret_file
+from local.private_files import write_private
+from local.restarts import Restarts
+from local.worker_process import WorkerProcess
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 # In the data folder while a stack runs on it: its address, and the environment of its processes.
 NOTE: Final = "stack.json"
-SAMPLES: Final = ROOT / "samples"
+SAMPLES: Final = Path(__file__).resolve().parent.parent / "samples"
 # MiniStack holds a whole upload in memory, several times over.
 EMBEDDED_MAX_UPLOAD: Final = 500 * 1024 * 1024
-_RESTART_SECONDS: Final = 0.5
-_RESTART_CAP_SECONDS: Final = 30.0
-# A child that ran this long was well: its next death counts as the first.
-_WELL_SECONDS: Final = 60.0
-_WORKER_STOP_SECONDS: Final = 30.0
 
 
 class StackError(RuntimeError):
@@ -54,6 +51,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     data: Path = Path(".local")
     # Jobs at a time.
     concurrency: int = 2
+    # Deployment stage: two stacks on one emulator need two.
+    stage: str = "local"
     # Print log lines.
     verbose: bool = True
 
@@ -65,12 +64,11 @@ class Stack:
         self.options = options
         self.data = options.data.resolve()
         self._emulator: Emulator | None = None
-        self._worker: subprocess.Popen[str] | None = None
-        self._worker_deaths = 0
-        self._worker_started = 0.0
-        self._worker_due = 0.0
-        self._emulator_due = 0.0
-        self._emulator_deaths = 0
+        self._worker: WorkerProcess | None = None
+        self._worker_restarts = Restarts()
+        # Whether the resources are on the emulator that runs now.
+        self._deployed = False
+        self._emulator_restarts = Restarts()
         self._stopping = threading.Event()
         self._exit = contextlib.ExitStack()
 
@@ -84,7 +82,7 @@ class Stack:
     @property
     def worker_pid(self) -> int | None:
         """The worker's process id, or None while it is down."""
-        return self._worker.pid if self._worker and self._worker.poll() is None else None
+        return self._worker.pid if self._worker else None
 
     def token(self, user: str = "demo", *, seconds: int = 7 * 24 * 3600) -> str:
         """Sign a token of this installation."""
@@ -106,8 +104,6 @@ class Stack:
         self._stopping.set()
         self._exit.close()
 
-    # --- Starting ------------------------------------------------------------------------------------------
-
     def _start(self) -> None:
         try:
             self.data.mkdir(parents=True, exist_ok=True)
@@ -116,20 +112,27 @@ class Stack:
             )
         except OSError as error:
             raise StackError(f"The data folder {self.data} can't be written: {error.strerror}.") from None
+        self._exit.callback(self.console.close)
         endpoint = self._start_emulator()
         self._deploy(endpoint)
         self._start_gateway()
-        self._spawn_worker()
-        self._exit.callback(self._stop_worker)
+        self._start_worker()
 
     def _start_emulator(self) -> str:
         given = os.environ.get("AWS_ENDPOINT_URL")
         if given:
+            if not is_address(given):
+                raise StackError(f"AWS_ENDPOINT_URL={given} is no address such as http://127.0.0.1:4566.")
             return given
         try:
             python = ensure_environment("emulator", LOCK_FILE)
             self._emulator = Emulator(python, self.data)
             self._exit.enter_context(self._emulator)
+        except EmulatorInUse:
+            raise StackError(
+                f"The data folder {self.data} is in use by another running stack{address_in(self.data / NOTE)}. "
+                "Stop that one, or use another folder: syncboard up --data FOLDER."
+            ) from None
         except (EmulatorError, EnvironmentFailed) as error:
             raise StackError(str(error)) from error
         return self._emulator.endpoint_url
@@ -138,22 +141,36 @@ class Stack:
         """Deploy the resources and set this process's environment, which the worker inherits."""
         marker = self._emulator.marker if self._emulator else None
         try:
-            if marker:
-                check_marker(marker, endpoint)
-            outputs = deploy(endpoint, stage="local", marker=marker)
+            outputs = deploy(endpoint, stage=self.options.stage, marker=marker)
         except (EmulatorError, DeploymentError) as error:
             raise StackError(str(error)) from error
+        secret = self._secret()
         os.environ.update(outputs.environment)
         os.environ.update(
             {
                 "SYNCBOARD_PLACE": "embedded" if self._emulator else "localstack",
-                "SYNCBOARD_JWT_SECRET": f"file:{secret_file(self.data)}",
+                "SYNCBOARD_JWT_SECRET": secret,
                 "SYNCBOARD_UPLOAD_PATH": "/_s3",
                 "POWERTOOLS_LOG_DEDUPLICATION_DISABLED": "true",
             }
         )
         if self._emulator:
             os.environ.setdefault("SYNCBOARD_MAX_UPLOAD_BYTES", str(EMBEDDED_MAX_UPLOAD))
+        self._deployed = True
+
+    def _secret(self) -> str:
+        """Return the reference of this installation's secret, which is there and can be used."""
+        from chalicelib.aws.secrets import read_secret
+        from chalicelib.settings import SettingsError
+
+        try:
+            reference = f"file:{secret_file(self.data)}"
+            read_secret(reference)
+        except OSError as error:
+            raise StackError(f"No secret can be made in {self.data}: {error.strerror}.") from None
+        except SettingsError as error:
+            raise StackError(str(error)) from None
+        return reference
 
     def _start_gateway(self) -> None:
         import app  # late: app.py reads the settings, which the deployment has just made
@@ -163,11 +180,8 @@ class Stack:
             self._gateway = make_gateway(
                 app.app, host=self.options.host, port=self.options.port, samples=SAMPLES
             )
-        except (OSError, OverflowError) as error:
-            raise StackError(
-                f"Port {self.options.port} of {self.options.host} can't be had ({error}). "
-                "Choose another: make run PORT=8001."
-            ) from None
+        except (OSError, OverflowError, UnicodeError) as error:
+            raise StackError(why_not_bound(self.options.host, self.options.port, error)) from None
         _log_to(self.console)
         thread = threading.Thread(target=self._gateway.serve_forever, name="gateway", daemon=True)
         thread.start()
@@ -184,28 +198,10 @@ class Stack:
         write_private(note, json.dumps({"url": self.url, "pid": os.getpid(), "environment": environment}))
         self._exit.callback(note.unlink, missing_ok=True)
 
-    def _spawn_worker(self) -> None:
-        command = [sys.executable, "-m", "local.worker", "--die-with-parent"]
-        self._worker = subprocess.Popen(
-            [*command, "--concurrency", str(self.options.concurrency)],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # Ctrl-C reaches this process only, which stops things in order.
-            start_new_session=True,
-        )
-        self._worker_started = time.monotonic()
-        threading.Thread(target=self._follow, args=(self._worker,), name="worker-log", daemon=True).start()
-
-    def _follow(self, worker: subprocess.Popen[str]) -> None:
-        if worker.stdout is None:
-            return
-        with worker.stdout:
-            for line in worker.stdout:
-                self.console.line(line)
+    def _start_worker(self) -> None:
+        self._worker = WorkerProcess(self.options.concurrency, self.console.line)
+        self._worker.start()
+        self._exit.callback(self._worker.stop)
 
     # --- Watching ------------------------------------------------------------------------------------------
 
@@ -215,69 +211,76 @@ class Stack:
             self.look_after()
 
     def look_after(self) -> None:
-        """Restart what is dead and due."""
-        now = time.monotonic()
-        if self._emulator and not self._emulator.alive() and now >= self._emulator_due:
-            self._emulator_deaths += 1
-            self._emulator_due = now + _pause(self._emulator_deaths)
-            self._revive_emulator(self._emulator)
-        if self._worker and self._worker.poll() is not None and now >= self._worker_due:
-            well = now - self._worker_started > _WELL_SECONDS
-            self._worker_deaths = 1 if well else self._worker_deaths + 1
-            self._worker_due = now + _pause(self._worker_deaths)
-            self.console.say(f"! The worker ended (exit code {self._worker.returncode}); starting it again.")
-            self._spawn_worker()
+        """Restart what is dead and due. Nothing that goes wrong ends this: it is logged, and tried again later."""
+        for care in (self._look_after_emulator, self._look_after_worker):
+            try:
+                care()
+            except (EmulatorError, StackError) as error:
+                self.console.line(f"! {error}")
+            except Exception as error:
+                self.console.line("! " + "".join(traceback.format_exception(error)))
 
-    def _revive_emulator(self, emulator: Emulator) -> None:
-        self.console.say(f"! The emulator ended; starting it again.\n{emulator.log_tail()}")
-        try:
-            emulator.start()
-            self._deploy(emulator.endpoint_url)
-        except (EmulatorError, StackError) as error:
-            self.console.say(f"! {error}")
+    def _look_after_emulator(self) -> None:
+        """Have an emulator that runs and has the resources."""
+        emulator = self._emulator
+        if emulator is None:
+            return
+        alive = emulator.alive()
+        self._deployed = self._deployed and alive
+        if self._deployed:
+            self._emulator_restarts.well()
+        elif self._emulator_restarts.due():
+            ended = (
+                "Deploying again."
+                if alive
+                else f"The emulator ended; starting it again.\n{emulator.log_tail()}"
+            )
+            self.console.line(f"! {ended}")
+            try:
+                emulator.start()
+                self._deploy(emulator.endpoint_url)
+            finally:
+                self._emulator_restarts.tried()
+
+    def _look_after_worker(self) -> None:
+        worker = self._worker
+        if worker is None:
+            return
+        if worker.pid is not None:
+            self._worker_restarts.well()
+        elif self._worker_restarts.due():
+            self.console.line(f"! The worker ended (exit code {worker.exit_code}); starting it again.")
+            try:
+                worker.start()
+            finally:
+                self._worker_restarts.tried()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping.is_set()
 
     def stop(self) -> None:
         """Make `watch` return. Safe to call from a signal handler."""
         self._stopping.set()
 
-    # --- Stopping ------------------------------------------------------------------------------------------
-
-    def _stop_worker(self) -> None:
-        """Let the worker finish or give back what it has in hand."""
-        worker = self._worker
-        if worker is None:
-            return
-        worker.terminate()
-        try:
-            worker.wait(_WORKER_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
-
-
-def secret_file(data: Path) -> Path:
-    """Return the file with this installation's JWT secret; make it at first use, readable by its owner only."""
-    path = data.resolve() / "jwt-secret"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        write_private(path, secrets.token_urlsafe(48), flags=os.O_EXCL)
-    return path
-
-
-def write_private(path: Path, text: str, *, flags: int = os.O_TRUNC) -> None:
-    """Write a file that only its owner may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    def kill(self) -> None:
+        """Kill the children and theirs; changes of the last seconds are lost. Safe in a signal handler."""
+        for pid in (self.worker_pid, self._emulator.pid if self._emulator else None):
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)  # each leads a session of its own
 
 
 @contextlib.contextmanager
 def stop_on_signals(stack: Stack) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the stack cleanly; a second one ends it at once."""
+    """Let Ctrl-C and SIGTERM stop the stack cleanly; a second one ends its children and this process at once."""
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stack._stopping.is_set():
-            signal.signal(number, signal.SIG_DFL)
+        if stack.stopping:
+            stack.kill()
+            # Not by the signal's default action: the first process of a container has none.
+            os._exit(128 + number)
         stack.stop()
 
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -286,10 +289,6 @@ def stop_on_signals(stack: Stack) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _pause(deaths: int) -> float:
-    return float(min(_RESTART_CAP_SECONDS, _RESTART_SECONDS * 2 ** (deaths - 1)))
 
 
 def _log_to(console: Console) -> None:

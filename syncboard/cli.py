@@ -8,12 +8,17 @@ from typing import Annotated
 
 import typer
 
+from syncboard import commands, dlq
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="SyncBoard's background jobs: files in; text, concepts and clusters out.",
 )
+
+app.add_typer(commands.app)
+app.add_typer(dlq.app, name="dlq")
 
 Data = Annotated[Path, typer.Option(help="Folder for everything that lasts.")]
 
@@ -51,11 +56,12 @@ def demo(
 ) -> None:
     """Run the bundled samples through a stack of their own and show what came out."""
     from local.stack import StackError
+    from syncboard.client import ApiError
     from syncboard.demo import run_demo
 
     try:
         ok = run_demo(keep=keep)
-    except StackError as error:
+    except (StackError, ApiError) as error:
         _fail(str(error))
     raise typer.Exit(0 if ok else 1)
 
@@ -82,6 +88,8 @@ def token(
 
     from local.stack import secret_file
 
+    if not data.is_dir():
+        _fail(f"There is no data folder {data}: start a stack on it first, or name another with --data.")
     os.environ["SYNCBOARD_JWT_SECRET"] = f"file:{secret_file(data)}"
     from chalicelib.api import tokens
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -39,9 +39,9 @@ def run_demo(*, keep: bool) -> bool:
     try:
         console.print("Starting a stack …")
         began = time.monotonic()
-        with Stack(StackOptions(port=0, data=folder, stage=f"demo{os.getpid()}", verbose=False)) as stack:
+        with Stack(StackOptions(port=0, data=folder, verbose=False)) as stack:
             console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
-            with Client(stack.url, stack.token("demo", seconds=3600)) as client:
+            with Client(stack.url, stack.token(f"demo-{secrets.token_hex(4)}", seconds=3600)) as client:
                 ends = _run_all(client, console)
                 ok = _report(ends, client, console)
     finally:

@@ -137,8 +137,9 @@ class MemoryTable:
         start: Item | None = None,
     ) -> Page:
         hash_name, range_name = self.INDEXES[index]
-        rows = [copy.deepcopy(item) for item in self.items.values()]
-        rows = [row for row in rows if row.get(hash_name) == partition[1] and range_name in row]
+        rows = [
+            row for row in self.items.values() if row.get(hash_name) == partition[1] and range_name in row
+        ]
         if sort:
             rows = [row for row in rows if _in_range(row[sort[0]], sort[1], sort[2])]
         rows.sort(key=lambda row: (row[range_name], row["pk"], row["sk"]), reverse=not forward)
@@ -151,7 +152,7 @@ class MemoryTable:
                 and (row[range_name], row["pk"], row["sk"]) != edge
             ]
         names = {"pk", "sk", hash_name, range_name}
-        page = [{name: row[name] for name in names} if index else row for row in rows[:limit]]
+        page = [{name: row[name] for name in names} if index else copy.deepcopy(row) for row in rows[:limit]]
         more = len(rows) > limit
         return Page(items=page, next_key={name: page[-1][name] for name in names} if more else None)
 

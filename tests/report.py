@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -11,6 +10,8 @@ from importlib.metadata import version
 import pytest
 from rich.console import Console
 from rich.table import Table
+
+from tests.stack import GIVEN_ENDPOINT
 
 TIERS = {
     "unit": "in one process",
@@ -51,9 +52,7 @@ class Collector:
 
 def emulator() -> str:
     """Return what plays AWS in this run."""
-    if url := os.environ.get("AWS_ENDPOINT_URL"):
-        return url
-    return f"MiniStack (embedded), moto {version('moto')}"
+    return GIVEN_ENDPOINT or f"MiniStack (embedded), moto {version('moto')}"
 
 
 def main() -> int:

@@ -19,6 +19,9 @@ from syncboard.client import Client
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
+# The emulator to test against, if one was given. Taken out of the environment: what runs on moto in this process
+# would write to that emulator instead.
+GIVEN_ENDPOINT = os.environ.pop("AWS_ENDPOINT_URL", None)
 STOP_SECONDS = 60.0
 _READY = re.compile(r"SyncBoard is on (?P<url>\S+) .*#token=(?P<token>\S+)")
 
@@ -53,6 +56,8 @@ class RunningStack:
         self._ready.clear()
         # What the unit tests set is for them; the stack makes its own settings.
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SYNCBOARD_")}
+        if GIVEN_ENDPOINT:
+            clean["AWS_ENDPOINT_URL"] = GIVEN_ENDPOINT
         self._process = subprocess.Popen(
             [
                 sys.executable,

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
+import msgspec
+
+from chalicelib.jobs.batches import Batch, Standing
+from chalicelib.jobs.envelope import job_envelope
 from chalicelib.jobs.job import Job, isoformat, now_ms
-from chalicelib.jobs.states import TERMINAL, State
+from chalicelib.jobs.states import TERMINAL
 from chalicelib.library.documents import Document
 
-_LIST_TIME_LIMIT = 30
+__all__ = ["batch_envelope", "document_envelope", "etag", "job_details", "job_envelope", "retry_after"]
+
+# The longest pause between two questions.
+_LONGEST_PAUSE = 30
 
 
-def job_envelope(job: Job) -> dict[str, Any]:
-    """Return a job's status: the replaced API's keys, and more."""
-    meta: dict[str, Any] = {"stage": job.stage, "message": job.message, "percent": job.percent}
-    if job.state is State.FAILURE and job.error:
-        meta["error"] = job.error["message"]
-    envelope = {
-        "job_id": job.job_id,
-        "state": job.state,
-        "meta": meta,
-        "result": job.result,
-        "task": job.task,
-        "filename": job.filename,
-        "attempt": job.attempt,
-        "warnings": job.warnings,
-        "created_at": isoformat(job.created_at),
-        "updated_at": isoformat(job.updated_at),
-        "started_at": isoformat(job.started_at),
-        "finished_at": isoformat(job.finished_at),
+def job_details(job: Job) -> dict[str, Any]:
+    """Return all that is told of one job: its envelope, and how it came to this."""
+    return {
+        **job_envelope(job),
+        "timeline": [
+            {"state": state, "at": isoformat(at), "attempt": attempt, "note": note}
+            for state, at, attempt, note in job.timeline
+        ],
+        "queue": job.queue,
+        "worker": job.worker or None,
+        "cost": job.cost,
+        "batch_id": job.batch_id or None,
+        "webhook": job.webhook or None,
+        "expires_at": isoformat(job.expires_at * 1000),
     }
-    if job.error and job.state in (State.FAILURE, State.RETRY):
-        envelope["error"] = job.error
-    return envelope
+
+
+def batch_envelope(batch: Batch, standing: Standing) -> dict[str, Any]:
+    """Return how a batch stands: one figure, counts by state, its jobs."""
+    return {
+        "batch_id": batch.batch_id,
+        "percent": standing.percent,
+        "counts": standing.counts,
+        "jobs": [job_envelope(job) for job in standing.jobs],
+        "errors": batch.errors,
+        "created_at": isoformat(batch.created_at),
+        "expires_at": isoformat(batch.expires_at * 1000),
+    }
 
 
 def retry_after(job: Job) -> int:
@@ -40,12 +54,13 @@ def retry_after(job: Job) -> int:
     if job.state in TERMINAL:
         return 0
     waited = (now_ms() - (job.started_at or job.created_at)) / 1000
-    return min(_LIST_TIME_LIMIT, max(1, round(waited / 10)))
+    return min(_LONGEST_PAUSE, max(1, round(waited / 10)))
 
 
 def etag(job: Job) -> str:
     """Return a tag that changes with everything that the envelope shows."""
-    return f'"{job.state}-{job.attempt}-{job.percent}-{job.updated_at}"'
+    shown = msgspec.json.encode(job_envelope(job))
+    return f'"{hashlib.sha256(shown).hexdigest()[:20]}"'
 
 
 def document_envelope(document: Document, *, cluster_name: str) -> dict[str, Any]:

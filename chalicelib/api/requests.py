@@ -1,21 +1,35 @@
-"""Reading requests: bodies by type, page sizes, cursors. What does not fit is named."""
+"""Reading requests: bodies by type, links, filters, page sizes, cursors. What does not fit is named."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from typing import TypeVar
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 from chalice.app import Request
 
 from chalicelib import settings
-from chalicelib.errors import InvalidRequest
+from chalicelib.errors import InvalidRequest, PermanentError
+from chalicelib.jobs.history import WAITING, Filter
+from chalicelib.jobs.search import words
+from chalicelib.jobs.states import State
+from chalicelib.net.addresses import NetworkPolicy
+from chalicelib.net.urls import checked
+from chalicelib.settings import QUEUES
+from chalicelib.tasks.registry import TASKS
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 MAX_PAGE = 100
+# Parameters that choose jobs.
+FILTERS: Final = ("state", "task", "queue", "since", "until", "q", "batch")
+_MAX_WEBHOOK = 2000
+_MAX_QUERY = 200
 
 
 def body(request: Request, shape: type[Body]) -> Body:
@@ -26,6 +40,14 @@ def body(request: Request, shape: type[Body]) -> Body:
         raise InvalidRequest(f"The body does not fit: {error}.") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"The body is not JSON: {error}.") from None
+
+
+def part(value: Any, shape: type[Body]) -> Body:
+    """Read a part of a body, decoded already, as `shape`."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        raise InvalidRequest(f"The item does not fit: {error}.") from None
 
 
 def decode_base64(content: str) -> bytes:
@@ -47,6 +69,77 @@ def parameters(request: Request, *known: str) -> dict[str, str]:
                 f"Unknown parameter {name!r}; this address takes: {', '.join(known) or 'none'}."
             )
     return given
+
+
+def link(url: str) -> str:
+    """Return a link in canonical form. Raise UnsupportedUrl, BlockedAddress."""
+    return checked(url, NetworkPolicy.parse(settings.get().network_allow or ""))
+
+
+def webhook(url: str) -> str:
+    """Return the address of a webhook in canonical form; raise InvalidRequest."""
+    if len(url) > _MAX_WEBHOOK:
+        raise InvalidRequest(f"webhook has more than {_MAX_WEBHOOK:,} characters.", field="webhook")
+    try:
+        return link(url)
+    except PermanentError as error:
+        raise InvalidRequest(f"webhook: {error.message}", field="webhook") from None
+
+
+def job_filter(given: Mapping[str, Any]) -> Filter:
+    """Read which jobs are meant; what the engine does not know is refused with what there is."""
+    since, until = moment(given, "since"), moment(given, "until")
+    if since is not None and until is not None and since > until:
+        raise InvalidRequest("since is later than until.", field="since")
+    q = given.get("q") or ""
+    if len(q) > _MAX_QUERY or (q and not words(q)):
+        raise InvalidRequest(f"q is 1 to {_MAX_QUERY} characters with a letter or digit.", field="q")
+    return Filter(
+        state=_one_of(given, "state", (*State, WAITING)),
+        task=_one_of(given, "task", tuple(TASKS)),
+        queue=_one_of(given, "queue", tuple(queue for queue in QUEUES if queue != "intake")),
+        since=since,
+        until=until,
+        q=q,
+        batch=given.get("batch") or "",
+    )
+
+
+def _one_of(given: Mapping[str, Any], name: str, known: tuple[str, ...]) -> str:
+    value = given.get(name)
+    if value is None:
+        return ""
+    if value not in known:
+        raise InvalidRequest(f"There is no {name} {value!r:.100}; there are: {', '.join(known)}.", field=name)
+    return str(value)
+
+
+def moment(given: Mapping[str, Any], name: str) -> int | None:
+    """Read a time in ISO 8601 as ms since the epoch, or None. A date is its first ms, or, for `until`, its last.
+
+    Without an offset it is UTC.
+    """
+    text = given.get(name)
+    if text is None:
+        return None
+    try:
+        if len(text) == len("2026-01-31"):
+            end = timedelta(days=1, milliseconds=-1) if name == "until" else timedelta()
+            moment = datetime.combine(date.fromisoformat(text), time(), UTC) + end
+        else:
+            moment = datetime.fromisoformat(text)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequest(
+            f"{name} is a date or time in ISO 8601: 2026-01-31 or 2026-01-31T12:00:00Z (write a + as %2B).",
+            field=name,
+        ) from None
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def jobs_scope(owner: str, wanted: Filter) -> str:
+    """Return the scope of cursors for one owner's jobs under one filter: another filter is another list."""
+    return f"jobs:{owner}:{hashlib.sha256(msgspec.json.encode(wanted)).hexdigest()[:16]}"
 
 
 def limit(given: dict[str, str], *, default: int = 25) -> int:

@@ -15,7 +15,8 @@ from chalicelib.errors import Unauthorized
 # Named, never taken from the token: a token that says `none` or another algorithm is forged.
 _ALGORITHMS: Final = ["HS256"]
 _LEEWAY_SECONDS: Final = 30
-_SUBJECT: Final = re.compile(r"[\w.@:+-]{1,128}")
+# ASCII: it becomes the group of a queue's messages, which takes nothing else.
+_SUBJECT: Final = re.compile(r"[\w.@:+-]{1,128}", re.ASCII)
 
 
 def verify(authorization: str | None) -> str:
@@ -36,7 +37,7 @@ def verify(authorization: str | None) -> str:
         )
     except jwt.ExpiredSignatureError:
         raise Unauthorized("The token has expired; get a new one.") from None
-    except jwt.InvalidTokenError:
+    except jwt.PyJWTError:
         raise Unauthorized("The token is not valid here.") from None
     subject = claims["sub"]
     if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
@@ -47,7 +48,7 @@ def verify(authorization: str | None) -> str:
 def issue(user: str, *, seconds: int) -> str:
     """Sign a token for `user`, valid for `seconds`. Raise ValueError for a name that is no subject."""
     if not _SUBJECT.fullmatch(user):
-        raise ValueError("a user name has 1 to 128 letters, digits or any of . _ @ : + -")
+        raise ValueError("a user name has 1 to 128 letters (A to Z, a to z), digits or any of . _ @ : + -")
     config = settings.get()
     now = int(time.time())
     claims = {

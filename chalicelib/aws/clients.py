@@ -21,24 +21,26 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-# Long polls last 20 s, so reads must be allowed longer; a dead peer is still noticed within half a minute.
+# All tries of a call together stay well below half a lease: a heartbeat must not outlive what it renews.
 _CONFIG = Config(
-    connect_timeout=5,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=3,
+    read_timeout=5,
+    retries={"mode": "standard", "total_max_attempts": 3},
     max_pool_connections=64,
     tcp_keepalive=True,
 )
+# Long polls last 20 s.
+_POLL_CONFIG = _CONFIG.merge(Config(read_timeout=30))
 # SigV4 always: boto3 presigns SigV2 in us-east-1 by default, and only SigV4 posts carry all conditions.
 # Path-style addresses on an emulator, where no name resolves to a bucket.
-_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4"))
+_S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", read_timeout=30))
 _S3_LOCAL_CONFIG = _S3_CONFIG.merge(Config(s3={"addressing_style": "path"}))
 
 
 @lru_cache(maxsize=16)
-def _client(service: str, _pid: int) -> Any:
+def _client(service: str, _pid: int, *, polling: bool = False) -> Any:
     endpoint = settings.get().endpoint_url
-    config = _CONFIG
+    config = _POLL_CONFIG if polling else _CONFIG
     if service == "s3":
         config = _S3_LOCAL_CONFIG if endpoint else _S3_CONFIG
     client = boto3.session.Session().client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]
@@ -69,6 +71,11 @@ def dynamodb() -> DynamoDBClient:
 def sqs() -> SQSClient:
     """Return this process's SQS client."""
     return _client("sqs", os.getpid())  # type: ignore[no-any-return]
+
+
+def sqs_polling() -> SQSClient:
+    """Return this process's SQS client for long polls."""
+    return _client("sqs", os.getpid(), polling=True)  # type: ignore[no-any-return]
 
 
 def s3() -> S3Client:

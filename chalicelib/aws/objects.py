@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws import clients
 from chalicelib.errors import Unavailable, UploadMissing
+from chalicelib.logs import logger
 
 _GONE = ("404", "NoSuchKey", "NoSuchVersion", "NotFound", "InvalidRange")
 _CHUNK = 1024 * 1024
@@ -45,7 +46,8 @@ def _aws_errors(key: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _GONE:
-            raise UploadMissing("The stored file is gone.", key=key) from error
+            logger.warning("object is gone", extra={"key": key})
+            raise UploadMissing("The stored file is gone.") from error
         raise Unavailable(f"The storage answered {code}.") from error
     except BotoCoreError as error:
         raise Unavailable("The storage does not answer.") from error

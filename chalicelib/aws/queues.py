@@ -133,7 +133,7 @@ class SqsQueues:
     def receive(self, queue: str, *, limit: int, wait: int, visibility: int) -> list[Received]:
         """See `Queues.receive`."""
         with _aws_errors():
-            answer = clients.sqs().receive_message(
+            answer = clients.sqs_polling().receive_message(
                 QueueUrl=_url(queue),
                 MaxNumberOfMessages=limit,
                 WaitTimeSeconds=wait,

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from chalicelib.aws import clients
 from chalicelib.settings import SettingsError
 
+# An HS256 key has at least as many bytes as its hash (RFC 7518, section 3.2).
+LEAST_CHARACTERS: Final = 32
+
 
 @lru_cache(maxsize=4)
 def read_secret(reference: str) -> str:
-    """Return the secret that `file:PATH` or `secretsmanager:ARN` names."""
+    """Return the secret that `file:PATH` or `secretsmanager:ARN` names; raise SettingsError if it is none."""
     kind, _, where = reference.partition(":")
     if kind == "file" and where:
-        return Path(where).read_text(encoding="ascii").strip()
+        return _checked(
+            _read(Path(where)), f"{where} holds", "Delete the file and start again: a new one is made"
+        )
     if kind == "secretsmanager" and where:
-        return clients.secretsmanager().get_secret_value(SecretId=where)["SecretString"]
+        value = clients.secretsmanager().get_secret_value(SecretId=where).get("SecretString", "")
+        return _checked(value, f"Secret {where} holds", "Delete its value and put a new one there")
     raise SettingsError("SYNCBOARD_JWT_SECRET must be file:PATH or secretsmanager:ARN")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        raise SettingsError(f"The JWT secret in {path} can't be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        return ""
+
+
+def _checked(text: str, who: str, advice: str) -> str:
+    secret = text.strip()
+    if len(secret) < LEAST_CHARACTERS:
+        raise SettingsError(
+            f"{who} no JWT secret: one has at least {LEAST_CHARACTERS} characters, all ASCII. "
+            f"{advice}. Tokens signed before are no longer valid then."
+        )
+    return secret

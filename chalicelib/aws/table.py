@@ -189,7 +189,8 @@ class DynamoTable:
         for start in range(0, len(items), _BATCH_WRITE):
             left: Any = {
                 self.name: [
-                    {"PutRequest": {"Item": encode_item(item)}} for item in items[start : start + _BATCH_WRITE]
+                    {"PutRequest": {"Item": encode_item(item)}}
+                    for item in items[start : start + _BATCH_WRITE]
                 ]
             }
             for attempt in range(_BATCH_TRIES):
@@ -224,7 +225,9 @@ class DynamoTable:
         if sort:
             names["#s"] = sort[0]
             bounds = sort[2] if sort[1] == "between" else (sort[2],)
-            values |= {placeholder: encode(bound) for placeholder, bound in zip(_BOUNDS, bounds, strict=False)}
+            values |= {
+                placeholder: encode(bound) for placeholder, bound in zip(_BOUNDS, bounds, strict=False)
+            }
             condition += " AND " + _SORTS.get(sort[1], f"#s {sort[1]} :s")
         parameters: dict[str, Any] = {
             "TableName": self.name,

@@ -15,6 +15,7 @@ import msgspec
 from chalicelib.errors import SyncBoardError, TooLarge
 from chalicelib.ingest.confinement import MB, Limits, confine
 from chalicelib.ingest.document import ProgressCallback
+from chalicelib.net.addresses import NetworkPolicy
 
 # Reports closer together than this are left out, but for the first and the last of all units.
 _PROGRESS_SECONDS: Final = 0.05
@@ -55,13 +56,15 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     # Process id of the parent.
     parent: int
+    # What it may connect to; None: nothing.
+    network: NetworkPolicy | None = None
 
 
 def main(task: Task, writer: Connection) -> None:
     """Confine this process, run the function, write its outcome; end without the parent's clean-up."""
     # Opened first: the outcome must be writable whatever becomes of the limits on memory and files.
     with Path(task.outcome).open("r+b", buffering=0) as file:
-        confine(Path(task.folder), task.limits, task.env, task.parent)
+        confine(Path(task.folder), task.limits, task.env, task.parent, task.network)
         data = _run(task, _Reporter(writer))
         written = 0
         while written < len(data):

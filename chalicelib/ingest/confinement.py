@@ -9,28 +9,28 @@ machine are that wall.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import math
 import os
 import resource
 import signal
+import socket
 import stat
 import sys
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from chalicelib.net.addresses import NetworkPolicy, blocked
+from chalicelib.processes import die_with
+
 MB: Final = 1024 * 1024
 
 _IS_LINUX: Final = sys.platform == "linux"
-# Loaded by the parent, so that a child need not open it.
-_LIBC = ctypes.CDLL(None) if _IS_LINUX else None
-_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 # The environment that a parser keeps: no credentials, no settings of ours.
 _KEPT_VARIABLES: Final = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
@@ -61,9 +61,19 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     result_bytes: int = 256 * MB
 
 
-def confine(folder: Path, limits: Limits, variables: Mapping[str, str], parent: int) -> None:
-    """Confine this process to `folder` and `limits`; `parent` is the process that it must not outlive."""
-    _die_with(parent)
+def confine(
+    folder: Path,
+    limits: Limits,
+    variables: Mapping[str, str],
+    parent: int,
+    network: NetworkPolicy | None = None,
+) -> None:
+    """Confine this process to `folder` and `limits`; `parent` is the process that it must not outlive.
+
+    With `network` it may look up names and open TCP connections to the addresses that the policy lets pass;
+    without, there is no network.
+    """
+    die_with(parent)
     _reset_signals()
     _mute()
     _detach_sockets()
@@ -72,15 +82,7 @@ def confine(folder: Path, limits: Limits, variables: Mapping[str, str], parent: 
     _limit_resources(limits)
     # What a library warns about is no verdict on a file, even where the parent makes warnings errors.
     warnings.simplefilter("ignore")
-    sys.addaudithook(_refuse)
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, however that dies. Linux only."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # It died before the call.
-        os._exit(1)
+    sys.addaudithook(_guard(network))
 
 
 def _reset_signals() -> None:
@@ -148,7 +150,27 @@ def _lower(which: int, value: int) -> None:
     resource.setrlimit(which, (bound, bound))
 
 
-def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse network and programs: the audit hook."""
-    if event.startswith(_REFUSED_PREFIXES):
-        raise PermissionError(f"a parser may not use {event}")
+def _guard(network: NetworkPolicy | None) -> Callable[[str, tuple[Any, ...]], None]:
+    """Return the audit hook that refuses programs, and the network but for what `network` lets pass."""
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if event.startswith(_REFUSED_PREFIXES) and not (network and _passes(network, event, arguments)):
+            raise PermissionError(f"a parser may not use {event}")
+
+    return refuse
+
+
+def _passes(network: NetworkPolicy, event: str, arguments: tuple[Any, ...]) -> bool:
+    """Tell whether a networked child may do this; raise BlockedAddress for a connection that it may not make.
+
+    The event carries the address that the kernel is about to be given, so neither a redirect nor a name that
+    resolves differently the second time gets round it. It is no OSError: a client must not try the next address.
+    """
+    if event == "socket.connect":
+        if reason := network.refusal_of_peer(arguments[1]):
+            raise blocked(reason)
+        return True
+    if event == "socket.__new__":
+        _, family, kind, _ = arguments
+        return family in (socket.AF_INET, socket.AF_INET6) and kind == socket.SOCK_STREAM
+    return event == "socket.getaddrinfo"

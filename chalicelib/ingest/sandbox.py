@@ -13,26 +13,23 @@ import multiprocessing
 import os
 import signal
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
 from chalicelib.errors import ParserCrashed, PermanentError, SyncBoardError, TransientError
+from chalicelib.folders import PARSER_FOLDER, private_folder
 from chalicelib.ingest.child import Failure, Outcome, Task, main
 from chalicelib.ingest.confinement import MB, Limits
 from chalicelib.ingest.document import ProgressCallback, ignore_progress
+from chalicelib.net.addresses import NetworkPolicy
 
 Result = TypeVar("Result")
-
-# Private directories start with this, so that a sweeper can tell what a killed parent left behind.
-FOLDER_PREFIX: Final = "syncboard-parser-"
 
 # Forking is safe on Linux only; macOS's system libraries break in a fork.
 if sys.platform == "linux":
@@ -52,22 +49,23 @@ def run_sandboxed(
     limits: Limits,
     on_progress: ProgressCallback = ignore_progress,
     env: Mapping[str, str] | None = None,
+    network: NetworkPolicy | None = None,
 ) -> Result:
     """Run `function(*args, on_progress=…)` in a confined child and return its result.
 
     The function is importable, its result is what msgspec encodes and `result_type` decodes. It gets a
-    private, empty working directory that is removed afterwards, no network, no programs, a scrubbed
-    environment plus `env`.
+    private, empty working directory that is removed afterwards, no programs, a scrubbed environment plus
+    `env`, and no network but the connections that `network` lets pass (any other is BlockedAddress).
 
     `on_progress(done, total, text)` is called here, at most 20 times a second, with the newest report; what
     it raises kills the child and goes to the caller.
 
     Errors of our tree that the function raises are raised here, with type and details. Anything else is
     ParserCrashed, whose detail `cause` is "time_limit", "memory_limit", "signal", "error" or "no_result".
-    When this returns or raises, child and directory are gone.
+    When this returns or raises, child and directory are gone. If this process is killed, the child dies with it
+    (Linux), and the next work child removes the directory (`chalicelib.folders.sweep`).
     """
-    with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX) as name:
-        root = Path(name).resolve()
+    with private_folder(PARSER_FOLDER) as root:
         folder = root / "work"
         folder.mkdir()
         # Opened before the child runs: whatever it puts into this place later, the caller reads this file.
@@ -80,6 +78,7 @@ def run_sandboxed(
                 folder=str(folder),
                 outcome=str(root / "outcome"),
                 parent=os.getpid(),
+                network=network,
             )
             exit_code = _supervise(task, on_progress)
             return _result(outcome, exit_code, limits, result_type)

@@ -18,7 +18,7 @@ from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import MAX_DELAY_SECONDS, Queues, Received
 from chalicelib.aws.table import Table
 from chalicelib.errors import SyncBoardError, Unavailable, WorkerLost
-from chalicelib.jobs import messages
+from chalicelib.jobs import messages, stopping
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
@@ -26,6 +26,7 @@ from chalicelib.jobs.job import CHECK_AFTER_MS, Job, new_id, now_ms
 from chalicelib.jobs.retry import GiveUp, decide
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import TERMINAL, Stage, State
+from chalicelib.jobs.stopping import Stopping
 from chalicelib.jobs.store import JobStore, Lease, Refused, RunToken
 from chalicelib.jobs.supervisor import Limits, Order, Supervisor
 from chalicelib.logs import logger
@@ -47,10 +48,6 @@ class _NotNow(Exception):
         self.seconds = seconds
 
 
-class Stopping(BaseException):
-    """Raised by a signal handler: this process must end soon. The job in hand is given back, uncounted."""
-
-
 class Consumer:
     """Works on messages of the job queues. One per process: it owns the warm child."""
 
@@ -70,6 +67,10 @@ class Consumer:
         deadline = time.monotonic() + seconds_left
         keep = []
         for message in received:
+            if stopping.requested():
+                self._hide(message, 0)  # somebody else's, at once
+                keep.append(message.message_id)
+                continue
             try:
                 self._one(message, deadline)
             except _NotNow as later:
@@ -78,6 +79,10 @@ class Consumer:
             except (messages.UnreadableMessage, SyncBoardError) as error:
                 # Unreadable: goes to the dead letters in the end. Ours: the database or the queue is away.
                 logger.warning("message kept", extra={"cause": str(error), "message_id": message.message_id})
+                keep.append(message.message_id)
+            except Exception:
+                # Whatever it is, it concerns this message: the others of the batch are worked on.
+                logger.exception("message kept", extra={"message_id": message.message_id})
                 keep.append(message.message_id)
         return keep
 
@@ -91,11 +96,12 @@ class Consumer:
             logger.info("started", extra={"file": job.filename, "receive_count": message.receive_count})
             began = time.monotonic()
             try:
-                outcome = self.supervisor.run(
-                    job,
-                    self._limits(job, deadline),
-                    lambda progress: self._beat(job, token, message, progress),
-                )
+                with stopping.interruptible():
+                    outcome = self.supervisor.run(
+                        job,
+                        self._limits(job, deadline),
+                        lambda progress: self._beat(job, token, message, progress),
+                    )
             except Stopping:
                 self._give_back(job, token)
                 raise
@@ -126,6 +132,8 @@ class Consumer:
             return self.store.take(call.job_id, lease)
         except Refused as refusal:
             job = refusal.job
+        if job is not None and job.state is State.PROCESSING and job.run == lease.run:
+            return job  # our own write, whose answer was lost and which was tried again
         if job is None or job.state in TERMINAL or job.dispatch != call.dispatch:
             logger.info("void message deleted", extra={"job_id": call.job_id, "dispatch": call.dispatch})
             return None
@@ -160,7 +168,7 @@ class Consumer:
     def lose(self, job: Job, *, dispatch: int | None = None) -> Job | None:
         """End a run whose lease is over: RETRY (returned), or FAILURE when no attempt is left (None)."""
         token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
-        if job.attempt >= settings.get().max_attempts:
+        if job.attempt >= _max_attempts(job):
             lost = WorkerLost(f"The process that worked on this died, {job.attempt} times.")
             self.ending.after(self.store.fail(job, lost.as_dict(), token=token))
             return None
@@ -246,9 +254,9 @@ class Consumer:
         decision = decide(
             error,
             attempt=job.attempt,
-            max_attempts=config.max_attempts,
-            base=config.backoff_seconds,
-            cap=config.backoff_cap_seconds,
+            max_attempts=_max_attempts(job),
+            base=TASKS[job.task].backoff_seconds or config.backoff_seconds,
+            cap=TASKS[job.task].backoff_cap_seconds or config.backoff_cap_seconds,
         )
         if isinstance(decision, GiveUp):
             self.store.fail(job, _final(decision.error), token=token)
@@ -266,6 +274,10 @@ class Consumer:
             spent=decision.spent,
         )
         send_or_leave(self.store, self.queues, retried, delay=decision.delay)
+
+
+def _max_attempts(job: Job) -> int:
+    return TASKS[job.task].max_attempts or settings.get().max_attempts
 
 
 def _final(error: dict[str, Any]) -> dict[str, Any]:

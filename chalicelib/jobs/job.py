@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,10 @@ from chalicelib.jobs.states import State
 # Rows due for a look by the sweeper are spread over this many partitions of the index.
 CHECK_SHARDS = 4
 # How long after its message a waiting job is looked at by the sweeper, in ms.
-CHECK_AFTER_MS = 120_000
+CHECK_AFTER_MS = 60_000
+
+
+_ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,6 +48,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str = ""
     # The owner asked to cancel while it ran.
     cancel: bool = False
+    # Random, new with every transition.
+    mark: str = ""
+    # Opens an encrypted file; removed once it is not needed any more.
+    password: str = ""
     # What to work on: the task's own parameters.
     params: dict[str, Any] = {}
     # The batch it was submitted with.
@@ -101,6 +109,11 @@ def text_key(job: Job, doc_id: str) -> str:
 def new_id() -> str:
     """Return a sortable, unguessable id: 48 bits of time, 80 random bits, 26 characters."""
     return str(ULID()).lower()
+
+
+def is_id(text: str) -> bool:
+    """Tell whether `text` has the form of an id."""
+    return _ID.fullmatch(text) is not None
 
 
 def now_ms() -> int:

@@ -7,6 +7,7 @@ the run that must still hold the job. What does not fit is refused by the databa
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -16,14 +17,26 @@ import msgspec
 from chalicelib import settings
 from chalicelib.aws.expressions import Absent, Condition, Equals, Item, OneOf, Put, Update, Write
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed
-from chalicelib.errors import NotFound, Unavailable
+from chalicelib.errors import NotFound, RetryAfter
 from chalicelib.jobs import counters
-from chalicelib.jobs.job import CHECK_AFTER_MS, Job, check_shard, from_item, job_key, now_ms, pack, to_item
+from chalicelib.jobs.job import (
+    CHECK_AFTER_MS,
+    Job,
+    check_shard,
+    from_item,
+    is_id,
+    job_key,
+    now_ms,
+    pack,
+    to_item,
+)
 from chalicelib.jobs.states import SOURCES, TERMINAL, Stage, State
 
 # An ended job with a webhook is looked at after this, in case its run died before it sent it.
 _WATCH_MS = 30_000
 _TRANSACT_TRIES = 12
+# How long a run is put off, uncounted, that found its owner's library too busy.
+_BUSY_SECONDS = 5.0
 _UNCHECKED = ("check_at", "check_shard")
 
 
@@ -102,9 +115,12 @@ def transition(
     if not legal:
         raise ValueError(f"no legal way from {sorted(sources)} to {to}")
     now = now_ms()
-    values: dict[str, Any] = {"state": to, "updated_at": now, **(fields or {})}
+    # The mark tells a refused retry of this very write from somebody else's: botocore sends again what got no answer.
+    values: dict[str, Any] = {"state": to, "updated_at": now, "mark": secrets.token_hex(4), **(fields or {})}
     if to in TERMINAL:
         values |= {"finished_at": now, "expires_at": now // 1000 + settings.get().job_ttl_seconds}
+        if to is not State.FAILURE:
+            remove += ("password",)  # a failed job may be retried and needs it
         if watched:
             values["check_at"] = now + _WATCH_MS
         else:
@@ -131,7 +147,7 @@ def transact_patiently(table: Table, build: Callable[[], Sequence[Write]]) -> No
             if 0 in error.failed:
                 raise
         time.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 6)))  # noqa: S311 (spreads load, guards nothing)
-    raise Unavailable("The library is too busy; nothing was written.")
+    raise RetryAfter("The library is busy; trying again in a moment.", _BUSY_SECONDS)
 
 
 class JobStore:
@@ -154,7 +170,7 @@ class JobStore:
 
     def require(self, job_id: str, owner: str) -> Job:
         """Return a job of this owner; unknown and foreign ids both raise NotFound."""
-        job = self.find(job_id)
+        job = self.find(job_id) if is_id(job_id) else None
         if job is None or job.owner != owner:
             raise NotFound("There is no such job.", job_id=job_id)
         return job
@@ -185,6 +201,8 @@ class JobStore:
         try:
             return from_item(self.table.write(update))
         except ConditionFailed as error:
+            if error.item and error.item.get("mark") == update.set.get("mark", ""):
+                return from_item(error.item)
             raise Refused(from_item(error.item) if error.item else None) from None
 
     def end(self, job: Job, update: Update, state: State) -> Job:
@@ -192,7 +210,10 @@ class JobStore:
         try:
             transact_patiently(self.table, lambda: [update, counters.ended(job, state)])
         except TransactionFailed:
-            raise Refused(self.find(job.job_id)) from None
+            row = self.find(job.job_id)
+            if row is None or row.mark != update.set["mark"]:
+                raise Refused(row) from None
+            return row
         row = self.find(job.job_id)
         if row is None:
             raise Refused(None)
@@ -289,7 +310,8 @@ class JobStore:
                     **({"error": error} if error else {}),
                 },
                 add={} if spent else {"attempt": -1},
-                note=message,
+                # Deferrals may be many: they don't lengthen the timeline.
+                note=message if spent else None,
                 attempt=token.attempt,
             )
         )

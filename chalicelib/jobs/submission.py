@@ -12,6 +12,7 @@ from chalicelib.errors import EmptyFile, TooLarge
 from chalicelib.ingest.content import HEAD_BYTES, ContentType, sniff
 from chalicelib.ingest.filename import safe_filename
 from chalicelib.ingest.formats import queue_for
+from chalicelib.jobs import search
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.idempotency import NewId
@@ -22,7 +23,7 @@ from chalicelib.settings import MB
 from chalicelib.tasks.registry import TASKS
 
 # An upload that began in time may end this much later.
-_UPLOAD_GRACE_MS = 300_000
+_UPLOAD_GRACE_MS = 3_600_000
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,8 +48,7 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
 
     def params(self) -> dict[str, object]:
         """Return what the task must know of them."""
-        params: dict[str, object] = {"password": self.password} if self.password else {}
-        return params | ({"force": True} if self.force else {})
+        return {"force": True} if self.force else {}
 
 
 class Submission:
@@ -123,7 +123,7 @@ class Submission:
         )
         there = self._made_before(job_id)
         if there is None:
-            self.store.create(job)
+            self._create(job)
         return Upload(job=there or job, form=form, expires_at=expires_at)
 
     def link(self, url: str, wishes: Wishes = Wishes()) -> Job:  # noqa: B008 (frozen)
@@ -153,14 +153,21 @@ class Submission:
     def _submit(self, job: Job) -> Job:
         """Row first, then message."""
         try:
-            self.store.create(job)
+            self._create(job)
         except Refused as refusal:
-            if refusal.job is None or self.ids is new_id:
+            if refusal.job is None or refusal.job.owner != self.owner:
                 raise
-            return refusal.job  # the identical request got there first
+            # The identical request got there first, or this very write did and its answer was lost.
+            if self.ids is not new_id:
+                return refusal.job
         if job.stage == Stage.QUEUED:
             send_or_leave(self.store, self.queues, job)
         return job
+
+    def _create(self, job: Job) -> None:
+        """Write the words by which the job is found, then its row: words without a row do no harm."""
+        self.store.table.put_many(search.entries(job))
+        self.store.create(job)
 
     def _row(self, job_id: str, task: str, *, queue: str, filename: str, wishes: Wishes) -> Job:
         now = now_ms()
@@ -172,6 +179,7 @@ class Submission:
             state=State.PENDING,
             stage=Stage.QUEUED,
             params=wishes.params(),
+            password=wishes.password or "",
             webhook=wishes.webhook,
             batch_id=wishes.batch_id,
             filename=filename,

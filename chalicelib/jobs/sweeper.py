@@ -6,6 +6,7 @@ table, and every change it makes is a conditional write: a job that moved on mea
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 
 import msgspec
@@ -14,8 +15,9 @@ from chalicelib import settings
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
-from chalicelib.errors import UploadMissing
+from chalicelib.errors import SyncBoardError, UploadMissing
 from chalicelib.jobs.consumer import Consumer
+from chalicelib.jobs.deadletters import DeadLetters
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
@@ -26,8 +28,10 @@ from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.logs import logger
 
 _PER_SHARD = 100
-# A message that is still not received after this long is taken for lost, however deep its queue is.
-_PATIENCE_MS = 3_600_000
+# The longest time between two looks at a waiting job.
+_LATEST_MS = 3_600_000
+# A sweep goes on for this long while there is more to do.
+_SWEEP_SECONDS = 40.0
 
 
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,8 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     upload_missing: int = 0
     # Followed up after their end, because their run died before it could.
     followed_up: int = 0
+    # Ended, because their message became a dead letter.
+    dead_letters: int = 0
 
 
 class Sweeper:
@@ -54,7 +60,7 @@ class Sweeper:
         self.objects = objects
         self.table = table
         self.ending = Ending(table, queues, objects)
-        self._empty: dict[str, bool] = {}
+        self.dead_letters = DeadLetters(table, queues, objects)
         self._pruned: set[str] = set()
 
     @cached_property
@@ -64,24 +70,51 @@ class Sweeper:
     def sweep(self) -> Swept:
         """Look at every due row once; return what was done."""
         counts = dict.fromkeys(Swept.__struct_fields__, 0)
-        self._empty.clear()
         self._pruned.clear()
+        # First: a job whose message was given up must not be sent again and again.
+        counts["dead_letters"] = self.dead_letters.reconcile()
+        deadline = time.monotonic() + _SWEEP_SECONDS
         for shard in range(CHECK_SHARDS):
-            for job_id in self.store.due(f"CHECK#{shard}", now_ms(), limit=_PER_SHARD):
-                job = self.store.find(job_id)
-                counts["looked_at"] += 1
-                if job is None:
-                    continue
-                try:
-                    done = self._look(job)
-                except Refused:
-                    continue  # it moved on by itself
-                if done:
-                    counts[done] += 1
+            while due := self.store.due(f"CHECK#{shard}", now_ms(), limit=_PER_SHARD):
+                for job_id in due:
+                    counts["looked_at"] += 1
+                    if done := self._look_safely(job_id):
+                        counts[done] += 1
+                if len(due) < _PER_SHARD or time.monotonic() > deadline:
+                    break
         swept = Swept(**counts)
         if swept != Swept(looked_at=swept.looked_at):
             logger.info("swept", extra=msgspec.to_builtins(swept))
         return swept
+
+    def _look_safely(self, job_id: str) -> str | None:
+        """Look at one job; whatever goes wrong with it, the others are looked at too."""
+        job = self.store.find(job_id)
+        if job is None:
+            return None
+        try:
+            return self._look(job)
+        except Refused:
+            return None  # it moved on by itself
+        except Exception as error:
+            if isinstance(error, SyncBoardError):
+                logger.warning("not set right now", extra={"job_id": job_id, "cause": error.message})
+            else:
+                logger.exception("not set right", extra={"job_id": job_id})
+            self._postpone(job)
+            return None
+
+    def _postpone(self, job: Job) -> None:
+        """Look again later: else the same row would be the first one every time."""
+        try:
+            self._look_later(job)
+        except (Refused, SyncBoardError):
+            logger.warning("not postponed", extra={"job_id": job.job_id})
+
+    def _look_later(self, job: Job) -> None:
+        """Look again after as long as the job has waited already, at least the usual time."""
+        waited = now_ms() - job.updated_at
+        self.store.look_again(job, check_at=now_ms() + min(_LATEST_MS, max(CHECK_AFTER_MS, waited)))
 
     def _look(self, job: Job) -> str | None:
         """Set one job right; return what was done, as a key of Swept."""
@@ -94,11 +127,20 @@ class Sweeper:
             return self._look_at_lease(job)
         if job.stage == Stage.AWAITING_UPLOAD:
             return self._look_at_upload(job)
-        if job.stage == Stage.SCHEDULED or self._message_lost(job):
-            self._dispatch(self.store.redispatch(job, check_at=now_ms() + CHECK_AFTER_MS))
-            return "sent"
-        self.store.look_again(job, check_at=now_ms() + CHECK_AFTER_MS)
-        return None
+        return self._look_at_message(job)
+
+    def _look_at_message(self, job: Job) -> str:
+        """Send a waiting job's message again: it was not sent, or it may be lost, or its queue is deep.
+
+        Under the same number, so that the one that may still be in the queue keeps its place; of two the later
+        one is void. Each time after twice as long, so that a deep queue is not filled with copies.
+        """
+        if job.stage == Stage.SCHEDULED:
+            job = self.store.look_again(job, check_at=now_ms() + CHECK_AFTER_MS, stage=Stage.QUEUED)
+        else:
+            self._look_later(job)
+        self._dispatch(job)
+        return "sent"
 
     def _look_at_turn(self, job: Job) -> str | None:
         """Whoever ended the job before it should have let it in; a crash may have kept it from that."""
@@ -108,7 +150,7 @@ class Sweeper:
             window.prune()
             if window.release():
                 return "sent"
-        self.store.look_again(job, check_at=now_ms() + CHECK_AFTER_MS)
+        self._look_later(job)
         return None
 
     def _look_at_lease(self, job: Job) -> str | None:
@@ -129,14 +171,6 @@ class Sweeper:
         missing = UploadMissing(f"The file was not uploaded within {minutes} minutes.")
         self.ending.after(self.store.fail(job, missing.as_dict()))
         return "upload_missing"
-
-    def _message_lost(self, job: Job) -> bool:
-        """Tell whether a waiting job's message can't be in its queue: the queue is empty, or it is very late."""
-        if now_ms() - job.updated_at > _PATIENCE_MS:
-            return True
-        if job.queue not in self._empty:
-            self._empty[job.queue] = self.queues.depth(job.queue).total == 0
-        return self._empty[job.queue]
 
     def _dispatch(self, job: Job) -> None:
         send_or_leave(self.store, self.queues, job)

@@ -7,20 +7,15 @@ the publication itself, and that holds only while its run holds the job.
 
 from __future__ import annotations
 
-import ctypes
-import os
-import shutil
 import signal
-import sys
-import tempfile
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import msgspec
 
-from chalicelib import settings
+from chalicelib import folders, settings
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import DynamoTable
 from chalicelib.errors import Cancelled, RetryAfter, SoftTimeLimit, SyncBoardError
@@ -28,10 +23,10 @@ from chalicelib.jobs.cost import METER
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.run import Progress, Run
 from chalicelib.logs import logger
+from chalicelib.processes import die_with
 
 SOFT_LIMIT_SIGNAL = signal.SIGUSR1
 CANCEL_SIGNAL = signal.SIGUSR2
-_PR_SET_PDEATHSIG = 1
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome"):
@@ -49,7 +44,9 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
 
 def serve(pipe: Connection) -> None:
     """Work on assignments until the pipe closes. The target of the child process."""
-    die_with_parent()
+    parent = parent_process()
+    if parent is not None and parent.pid is not None:
+        die_with(parent.pid)
     # Ctrl-C reaches the whole foreground group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -58,6 +55,8 @@ def serve(pipe: Connection) -> None:
     logger.remove_keys(
         ["job_id", "task", "attempt"]
     )  # the parent's, of the job at which this process was forked
+    if left := folders.sweep():
+        logger.info("folders of killed runs removed", extra={"folders": left})
     while True:
         try:
             job = msgspec.msgpack.decode(pipe.recv_bytes(), type=Job)
@@ -69,18 +68,15 @@ def serve(pipe: Connection) -> None:
 def _work(job: Job, pipe: Connection) -> Outcome:
     config = settings.get()
     METER.start()
-    folder = Path(tempfile.mkdtemp(prefix="run-"))
-    run = Run(
-        job,
-        table=DynamoTable(config.table),
-        objects=Objects(config.bucket),
-        folder=folder,
-        report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
-    )
-    try:
+    with folders.private_folder(folders.RUN_FOLDER) as folder:
+        run = Run(
+            job,
+            table=DynamoTable(config.table),
+            objects=Objects(config.bucket),
+            folder=folder,
+            report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
+        )
         return _outcome(run)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _outcome(run: Run) -> Outcome:
@@ -119,11 +115,3 @@ def _on_soft_limit(_signal: int, _frame: FrameType | None) -> None:
 
 def _on_cancel(_signal: int, _frame: FrameType | None) -> None:
     raise Cancelled("The job was cancelled.")
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere the closed pipe ends it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() == 1:  # the parent died before the call
-            os._exit(1)

@@ -15,6 +15,11 @@ from typing import Final, NamedTuple
 HEAD_CHARS: Final = 100_000
 WINDOWS: Final = 10
 WINDOW_CHARS: Final = 5_000
+# The most that a sample has, with the blank lines between its parts.
+SAMPLE_CHARS: Final = HEAD_CHARS + WINDOWS * (WINDOW_CHARS + len("\n\n"))
+# Normalising takes time that is quadratic in the length of a run of combining marks: it is done in pieces that end
+# at a space, or, where there is none for so long, anywhere.
+_PIECE: Final = re.compile(r"(?s).{1,1000}(?:\s|\Z)|.{1,1000}")
 
 # Longer tokens are data (hashes, base64, minified code), not words.
 MAX_TOKEN: Final = 40
@@ -37,11 +42,12 @@ _MAIL_HEADER: Final = (
 )
 _SUBJECT: Final = re.compile(r"^Subject: *(?:(?:re|fwd?|aw): *)*", re.MULTILINE | re.IGNORECASE)
 _SIGNATURE: Final = re.compile(r"\n-- ?\n(?:.*(?:\n|\Z)){0,10}\Z")
-# What is replaced by a break, in this order: each is machine text inside prose.
+# What is replaced by a break, in this order: each is machine text inside prose. None may begin anew inside what it
+# has scanned, else a text of beginnings only takes long: hence the excluded characters and possessive quantifiers.
 _MACHINE_TEXT: Final = (
     r"(?m)^[^\n]{0,120}\b(?:wrote|writes|schrieb):[ \t]*$",
-    r"(?s)<!--.{0,500}?-->|</?[a-zA-Z][^<>\n]{0,300}>|&[a-z]{2,8};",
-    r"!?\[\[?(?=[^\]\n]{0,200}\]\()|\]\([^)\s]{0,500}(?: \"[^\"\n]{0,200}\")?\)",
+    r"<!--(?:[^<]|<(?!!--)){0,500}?-->|</?[a-zA-Z][^<>\n]{0,300}>|&[a-z]{2,8};",
+    r"!?\[\[?(?=[^\[\]\n]{0,200}+\]\()|\]\([^)\s\[\]]{0,500}+(?: \"[^\"\n]{0,200}+\")?\)",
     r"\b(?:https?|ftps?|file|s3|git|ssh|mailto|doi):/{0,2}[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+",
     r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+",
     r"\b(?:[\w-]{1,63}\.){1,6}(?:com|org|net|edu|gov|mil|uk|local|localdomain|arpa)\b",
@@ -79,8 +85,11 @@ def sample(text: str) -> Sample:
 
 
 def clean(text: str) -> str:
-    """Return `text` normalised (NFKC) and without mail headers, signatures, addresses, paths and markup."""
-    text = unicodedata.normalize("NFKC", text).replace("\r\n", "\n").replace("\r", "\n")
+    """Return `text` normalised (NFKC) and without mail headers, signatures, addresses, paths and markup.
+
+    At most `SAMPLE_CHARS` of it: one character may become eighteen (U+FDFA).
+    """
+    text = _normalise(text)[:SAMPLE_CHARS].replace("\r\n", "\n").replace("\r", "\n")
     if len(re.findall(_MAIL_HEADER, text[:5000])) >= 2:
         head = _SUBJECT.sub("", re.sub(_MAIL_HEADER, "", text[:5000]))
         text = head + text[5000:]
@@ -89,6 +98,10 @@ def clean(text: str) -> str:
         text = re.sub(pattern, " ; ", text)
     text = _BROKEN_WORD.sub("", _SOFT_HYPHEN.sub("", text))
     return _SHORT_LINE.sub(r"\1\n\n", text)
+
+
+def _normalise(text: str) -> str:
+    return "".join(unicodedata.normalize("NFKC", piece) for piece in _PIECE.findall(text))
 
 
 def tokens(text: str) -> list[str]:

@@ -9,6 +9,7 @@ import msgspec
 from chalicelib.aws.expressions import Item, Key, Put, Update
 from chalicelib.aws.table import Table
 from chalicelib.errors import NotFound
+from chalicelib.jobs.job import is_id
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +82,8 @@ class Documents:
 
     def require(self, doc_id: str) -> Document:
         """Return a document; raise NotFound."""
-        item = self.table.get(document_key(self.owner, doc_id))
+        # A key of DynamoDB has a limit; what is no id of ours is not looked up.
+        item = self.table.get(document_key(self.owner, doc_id)) if is_id(doc_id) else None
         if item is None:
             raise NotFound("There is no such document.", doc_id=doc_id)
         return _from_item(item)

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
+from chalicelib.errors import BlockedAddress
+
 WEB_PORTS: Final = frozenset({80, 443})
 
 Pair = tuple[str, int]  # (address, port)
@@ -99,6 +101,13 @@ def refusal(address: str, port: int, *, allow: frozenset[Pair] = frozenset()) ->
     if not ip.is_global or (ip.version == 6 and ip not in _GLOBAL_UNICAST):
         return "a reserved address"
     return None if port in WEB_PORTS else f"port {port}"
+
+
+def blocked(reason: str) -> BlockedAddress:
+    """Return the error for an address that is refused because it is `reason`."""
+    return BlockedAddress(
+        f"This leads to {reason}. Only public addresses on ports 80 and 443 may be reached.", reason=reason
+    )
 
 
 def _unwrapped(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
-from chalicelib.errors import BlockedAddress, UnsupportedUrl
+from chalicelib.errors import UnsupportedUrl
 from chalicelib.ingest.filename import UNNAMED, safe_filename
-from chalicelib.net.addresses import NetworkPolicy
+from chalicelib.net.addresses import NetworkPolicy, blocked
 
 MAX_CHARACTERS: Final = 2048
 
@@ -71,15 +71,12 @@ def _canonical(url: str) -> str:
         raise UnsupportedUrl("The link's host is not a valid name.") from None
 
 
-def blocked(reason: str) -> BlockedAddress:
-    """Return the error for an address that is refused because it is `reason`."""
-    return BlockedAddress(
-        f"This leads to {reason}. Only public addresses on ports 80 and 443 may be reached.", reason=reason
-    )
+def name_of(url: str) -> str:
+    """Return the file name that a link ends in, safe to show; empty where it has none (`https://example.com/`)."""
+    name = safe_filename(unquote(urlsplit(url).path).rstrip("/"))
+    return "" if name == UNNAMED else name
 
 
-def filename_of(url: str) -> str:
-    """Return a file name for what a link leads to: its path's last part, or else its host."""
-    parts = urlsplit(url)
-    name = safe_filename(unquote(parts.path).rstrip("/"))
-    return safe_filename(parts.hostname or "") if name == UNNAMED else name
+def host_of(url: str) -> str:
+    """Return the host that a link names."""
+    return urlsplit(url).hostname or ""

@@ -23,6 +23,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     # Told to stop, and killed, after this many seconds.
     soft_seconds: float = 540.0
     hard_seconds: float = 600.0
+    # Attempts and backoff, where they differ from the settings' (0: they don't).
+    max_attempts: int = 0
+    backoff_seconds: float = 0.0
+    backoff_cap_seconds: float = 0.0
     # Bounded by construction and quick: worked on in batches, in the receiving process (jobs.light).
     light: bool = False
     # May be asked for by name at `POST /jobs`.
@@ -41,6 +45,22 @@ TASKS: Final[dict[str, Task]] = {
             name="process_file_upload",
             queue="uploads",
             target="chalicelib.tasks.file_upload:process_file_upload",
+        ),
+        Task(
+            name="process_url_upload",
+            queue="uploads",
+            target="chalicelib.tasks.url_upload:process_url_upload",
+        ),
+        # A receiver may be down for hours: 10 s, 20 s … up to an hour apart, some six hours in all.
+        Task(
+            name="deliver_webhook",
+            queue="low_priority",
+            target="chalicelib.tasks.deliver_webhook:deliver_webhook",
+            soft_seconds=50.0,
+            hard_seconds=60.0,
+            max_attempts=14,
+            backoff_seconds=10.0,
+            backoff_cap_seconds=3600.0,
         ),
         # Not in the urgent queue: a probe of the whole way must not stand before somebody's file.
         Task(

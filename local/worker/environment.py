@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.jobs.consumer import Stopping
-from chalicelib.jobs.workchild import die_with_parent
+from chalicelib.aws import clients
+from chalicelib.jobs import stopping
+from chalicelib.jobs.stopping import Stopping
 from chalicelib.logs import logger
+from chalicelib.processes import die_with
 from local.worker.context import LambdaContext
 
 # How often an environment looks whether its worker still lives.
@@ -38,18 +41,33 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serve(pipe: Connection) -> None:
-    """Run calls until the pipe closes. The target of the environment's process."""
-    die_with_parent()
+    """Say that it is ready, then run calls until the pipe closes. The target of the environment's process."""
+    # The parent is the fork server; that this may be gone already is no matter: the closed pipe ends it, too.
+    die_with(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_stop)
+    try:
+        _warm_up()
+        pipe.send_bytes(msgspec.msgpack.encode(Answer()))
+    except (OSError, Stopping):
+        return
     while True:
         try:
-            call = msgspec.msgpack.decode(pipe.recv_bytes(), type=Call)
+            with stopping.interruptible():
+                raw = pipe.recv_bytes()
             with _lifeline(pipe):
-                answer = invoke(call)
+                answer = invoke(msgspec.msgpack.decode(raw, type=Call))
             pipe.send_bytes(msgspec.msgpack.encode(answer))
         except (EOFError, OSError, Stopping):
             return
+
+
+def _warm_up() -> None:
+    """Have everything that the first job needs: the application, and clients, which take 50 ms each to make."""
+    import app  # noqa: F401 (late: see `invoke`)
+
+    for make in (clients.dynamodb, clients.sqs, clients.s3):
+        make()
 
 
 @contextmanager
@@ -61,8 +79,8 @@ def _lifeline(pipe: Connection) -> Iterator[None]:
 
     def look(_signal: int, _frame: FrameType | None) -> None:
         if pipe.poll():
-            signal.setitimer(signal.ITIMER_REAL, 0)  # once: giving the job back must not be interrupted
-            raise Stopping
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            stopping.request()
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _LOOK_SECONDS, _LOOK_SECONDS)
@@ -87,4 +105,4 @@ def invoke(call: Call) -> Answer:
 
 def _on_stop(_signal: int, _frame: FrameType | None) -> None:
     """The worker is stopping and will not wait longer: give the job back."""
-    raise Stopping
+    stopping.request()

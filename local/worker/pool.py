@@ -16,6 +16,8 @@ from local.worker.environment import Answer, Call, serve
 
 # From a function's time limit to the kill: the supervisor inside has long acted by then.
 _KILL_AFTER_SECONDS = 5.0
+# Until a new process has imported what the fork server has not, and is ready.
+_START_SECONDS = 60.0
 
 
 class EnvironmentLost(Exception):
@@ -30,6 +32,11 @@ class Environment:
         self.jobs = 0
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a process."""
+        return self._pipe is not None
 
     def call(self, call: Call) -> Answer:
         """Run one call; start the process if there is none. Raise EnvironmentLost."""
@@ -49,13 +56,20 @@ class Environment:
         return answer
 
     def start(self) -> Connection:
-        """Start the process ahead of its first call."""
+        """Start the process ahead of its first call and wait until it is ready. Raise EnvironmentLost."""
         self._pipe, theirs = _context().Pipe()
         self._process = _context().Process(target=serve, args=(theirs,), name="environment")
         self._process.start()
         theirs.close()
         self.jobs = 0
-        return self._pipe
+        pipe = self._pipe
+        try:
+            if pipe.poll(_START_SECONDS) and pipe.recv_bytes():
+                return pipe
+        except (EOFError, OSError):
+            pass
+        self.kill()
+        raise EnvironmentLost("a new process did not become ready")
 
     def interrupt(self) -> None:
         """Ask the process to give its job back and end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,8 @@ Feed tomato plants with potash once the first fruit has set, and water the soil 
 
 @pytest.fixture
 def client(stack: RunningStack, request: pytest.FixtureRequest) -> Iterator[Client]:
-    """A user of the test's own."""
-    name = "".join(letter for letter in request.node.name if letter.isalnum())[:60]
+    """A user of this run of the test: an emulator that was given keeps what earlier runs left."""
+    name = "".join(letter for letter in request.node.name if letter.isalnum())[:50] + secrets.token_hex(4)
     with stack.client(name) as made:
         yield made
 
@@ -95,6 +96,18 @@ def test_an_unknown_type_fails_at_once_and_says_what_is_taken(client: Client, tm
     path.write_bytes(bytes(range(256)) * 50)
     (done,) = run_all(client, path)
     assert (done["state"], done["error"]["type"]) == ("FAILURE", "unsupported_type")
+
+
+def test_invariant_12_the_same_bytes_become_one_document(client: Client, note: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.md"
+    again.write_bytes(note.read_bytes())
+    first, second = run_all(client, note, again)
+    assert {first["state"], second["state"]} == {"SUCCESS"}
+    assert first["result"]["doc_id"] == second["result"]["doc_id"]
+    assert [job["result"].get("duplicate_of") for job in (first, second)].count(
+        first["result"]["doc_id"]
+    ) == 1
+    assert len(client.documents()["documents"]) == 1
 
 
 def test_a_form_can_be_used_again_and_still_makes_one_document(client: Client, note: Path) -> None:

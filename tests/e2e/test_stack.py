@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,13 +13,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.stack import ROOT, RunningStack, eventually, run_all
+from tests.stack import GIVEN_ENDPOINT, ROOT, RunningStack, eventually, run_all
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(
-        "AWS_ENDPOINT_URL" in os.environ, reason="these tests start and kill their own emulator"
-    ),
+    pytest.mark.skipif(GIVEN_ENDPOINT is not None, reason="these tests start and kill their own emulator"),
 ]
 
 # Long enough to be caught in the act, short enough to parse in seconds.
@@ -128,6 +127,60 @@ def test_a_dead_emulator_is_started_again_and_jobs_go_on(tmp_path: Path) -> None
         stack.stop()
 
 
+def test_an_emulator_killed_again_and_again_while_it_starts_comes_back(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "data")
+    stack.start()
+    try:
+        for _ in range(3):
+            emulator = eventually(lambda: _child(stack, "emulator_launcher"), lambda found: found is not None)
+            assert emulator is not None
+            emulator.kill()
+            psutil.wait_procs([emulator], timeout=10)
+        eventually(lambda: _documents(stack), lambda number: number == 0)
+        assert stack.process.is_running()
+    finally:
+        stack.stop()
+
+
+def test_a_second_ctrl_c_ends_everything_at_once(tmp_path: Path) -> None:
+    stack = RunningStack(tmp_path / "data")
+    stack.start()
+    family = stack.family()
+    stack.worker().suspend()  # it will not stop by itself
+    process = stack.process
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: "\n".join(stack.lines), lambda text: "Stopping" in text)
+    assert process.is_running()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 128 + signal.SIGINT
+    _gone, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_it_runs_as_the_first_process_of_a_container(tmp_path: Path) -> None:
+    space = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if shutil.which("unshare") is None or subprocess.run([*space, "true"], capture_output=True).returncode:
+        pytest.skip("no process space can be made here")
+    command = [*space, sys.executable, "-m", "syncboard.cli", "up", "--port", "0", "--data", str(tmp_path)]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SYNCBOARD_")}
+    log = tmp_path / "logs" / "syncboard.log"
+    with subprocess.Popen(command, cwd=ROOT, env=clean, stderr=subprocess.DEVNULL) as outer:
+        try:
+            text = eventually(
+                lambda: log.read_text() if log.exists() else "",
+                lambda text: "worker ready" in text or "worker ended" in text,
+            )
+            assert "worker ready" in text
+        finally:
+            outer.kill()
+
+
+def _child(stack: RunningStack, name: str) -> psutil.Process | None:
+    children = stack.process.children()
+    return next((child for child in children if name in " ".join(child.cmdline())), None)
+
+
 def _documents(stack: RunningStack) -> int:
     import httpx
 
@@ -155,6 +208,14 @@ def test_a_taken_port_is_said_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_a_host_that_does_not_exist_is_said_in_one_line(tmp_path: Path) -> None:
+    ended = _up("--host", "nosuchhost.invalid", "--port", "0", "--data", str(tmp_path / "data"))
+    assert ended.returncode == 1
+    (said,) = ended.stderr.strip().splitlines()
+    assert said.startswith("syncboard: Host nosuchhost.invalid can't be used")
+    assert "PORT=" not in said
+
+
 def test_a_data_folder_that_can_not_be_written_is_said_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ended = _up("--port", "0", "--data", str(tmp_path / "file" / "data"))
@@ -166,6 +227,8 @@ def test_a_data_folder_that_can_not_be_written_is_said_in_one_line(tmp_path: Pat
 def test_two_stacks_run_side_by_side_but_not_on_one_folder(stack: RunningStack) -> None:
     ended = _up("--port", "0", "--data", str(stack.data))
     assert ended.returncode == 1
-    assert "Traceback" not in ended.stderr
+    (said,) = ended.stderr.strip().splitlines()
+    assert said.startswith(f"syncboard: The data folder {stack.data} is in use")
+    assert stack.url in said
     with stack.client() as client:
         assert client.health()["status"] == "ok"

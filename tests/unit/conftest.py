@@ -36,15 +36,18 @@ class Api:
     def get(self, path: str, **headers: str) -> HTTPResponse:
         return self.client.http.get(path, headers={**self.headers, **headers})
 
-    def post(self, path: str, body: Any) -> HTTPResponse:
+    def post(self, path: str, body: Any, **headers: str) -> HTTPResponse:
+        return self.send("POST", path, body, **headers)
+
+    def send(self, method: str, path: str, body: Any = b"", **headers: str) -> HTTPResponse:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.client.http.post(path, headers=self.headers, body=raw)
+        return self.client.http.request(method, path, headers={**self.headers, **headers}, body=raw)
 
     def upload(self, name: str = "notes.md", content: bytes = b"# Notes\n\nSome words.") -> HTTPResponse:
         return self.post("/upload_file", {"filename": name, "content": base64.b64encode(content).decode()})
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     secret: Path = tmp_path_factory.mktemp("secret") / "jwt-secret"
     secret.write_text("s" * 64, encoding="ascii")

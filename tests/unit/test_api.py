@@ -15,6 +15,9 @@ from chalicelib import services, settings
 from chalicelib.api import tokens
 from chalicelib.aws.secrets import read_secret
 from chalicelib.jobs import messages
+from chalicelib.jobs.job import now_ms
+from chalicelib.jobs.store import JobStore, Lease
+from chalicelib.tasks.registry import TASKS, Task
 from tests.unit.conftest import Api
 
 
@@ -216,16 +219,277 @@ def test_a_cursor_of_another_list_or_owner_is_refused(api: Api, stranger: Api) -
     assert stranger.get(f"/jobs?cursor={cursor}").status_code == 400
 
 
-@pytest.mark.parametrize("path", ["/jobs/{}/status", "/documents/{}"])
-def test_invariant_2_unknown_and_foreign_ids_answer_alike(api: Api, stranger: Api, path: str) -> None:
-    job_id = api.upload().json_body["job_id"]
-    foreign, unknown = stranger.get(path.format(job_id)), api.get(path.format("0" * 26))
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("state=", "state=DONE", "state=pending", "task=dig", "queue=intake", "queue=fast"),
+        *("since=yesterday", "until=2026-13-01", "since=20260101T", "since=2026-02-01&until=2026-01-01"),
+        *("q=%21%21", "q=" + "a" * 201, "sort=name"),
+    ],
+)
+def test_a_filter_that_means_nothing_is_refused_with_what_there_is(api: Api, query: str) -> None:
+    answer = api.get(f"/jobs?{query}")
+    assert answer.status_code == 400
+    name = query.partition("=")[0]
+    assert name in error(answer)["message"]
+
+
+def test_a_cursor_of_another_filter_is_refused(api: Api) -> None:
+    for _ in range(2):
+        api.upload()
+    cursor = api.get("/jobs?limit=1&state=PENDING").json_body["next_cursor"]
+    assert api.get(f"/jobs?limit=1&state=PENDING&cursor={cursor}").status_code == 200
+    for other in ("", "&state=FAILURE", "&state=PENDING&queue=uploads"):
+        assert api.get(f"/jobs?limit=1{other}&cursor={cursor}").status_code == 400
+
+
+# Bodies without which a route with an id would complain before it looks.
+BODIES: dict[tuple[str, str], Any] = {}
+
+
+def routes_with_ids() -> list[tuple[str, str]]:
+    import app
+
+    routes = ((method, path) for path, methods in app.app.routes.items() for method in methods)
+    return [route for route in routes if "{" in route[1] and route[1] != "/page/{name}"]
+
+
+@pytest.mark.parametrize(("method", "path"), routes_with_ids())
+def test_invariant_2_unknown_and_foreign_ids_answer_alike(
+    api: Api, stranger: Api, method: str, path: str
+) -> None:
+    ids = {
+        "job_id": api.upload().json_body["job_id"],
+        "batch_id": api.post("/upload_batch", {"files": [a_file()]}).json_body["batch_id"],
+    }
+    body = BODIES.get((method, path), b"")
+    name = path.partition("{")[2].partition("}")[0]
+    own = ids.get(name, "0" * 26)
+    foreign = stranger.send(method, path.replace(f"{{{name}}}", own), body)
+    unknown = api.send(method, path.replace(f"{{{name}}}", "0" * 26), body)
     assert (foreign.status_code, unknown.status_code) == (404, 404)
     assert error(foreign)["message"] == error(unknown)["message"]
+    if name in ids:
+        assert api.get(path.split("}")[0].replace("{" + name, own)).json_body[name] == own
+
+
+def a_file(name: str = "notes.md", **more: Any) -> dict[str, Any]:
+    return {"filename": name, "content": base64.b64encode(b"Some words.").decode(), **more}
 
 
 def test_a_library_without_documents_is_empty(api: Api) -> None:
     assert api.get("/documents").json_body == {"documents": [], "next_cursor": None, "total": 0}
+
+
+# --- One job ------------------------------------------------------------------------------------------------
+
+
+def test_a_job_tells_how_it_came_to_this(api: Api) -> None:
+    job_id = api.post("/upload_file", a_file(password="opensesame")).json_body["job_id"]
+    job = api.get(f"/jobs/{job_id}").json_body
+    assert job["timeline"] == [
+        {"state": "PENDING", "at": job["created_at"], "attempt": 0, "note": "submitted"}
+    ]
+    assert (job["queue"], job["worker"], job["batch_id"], job["webhook"]) == ("uploads", None, None, None)
+    assert job["expires_at"] is None
+    assert "opensesame" not in json.dumps(job)
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_an_ended_one_stays_as_it_is(api: Api) -> None:
+    job_id = api.upload().json_body["job_id"]
+    answer = api.send("DELETE", f"/jobs/{job_id}")
+    assert (answer.status_code, answer.json_body["state"]) == (200, "REVOKED")
+    before = api.get(f"/jobs/{job_id}").json_body
+    again = api.send("DELETE", f"/jobs/{job_id}")
+    assert (again.status_code, error(again)["type"]) == (409, "conflict")
+    assert api.get(f"/jobs/{job_id}").json_body == before
+    assert before["timeline"][-1]["note"] == "cancelled"
+    assert before["expires_at"]
+
+
+def running(api: Api) -> str:
+    """Submit a job and take it, as a worker would; return its id."""
+    job_id: str = api.upload().json_body["job_id"]
+    lease = Lease(dispatch=1, run="r", worker="w", until=now_ms() + 60_000)
+    JobStore(services.table()).take(job_id, lease)
+    return job_id
+
+
+def failed(api: Api, name: str = "notes.md") -> str:
+    """Submit a job and let it fail; return its id."""
+    job_id: str = api.upload(name).json_body["job_id"]
+    store = JobStore(services.table())
+    store.fail(
+        store.require(job_id, api.user), {"type": "broken_file", "message": "It broke.", "retryable": False}
+    )
+    return job_id
+
+
+def test_a_running_job_is_asked_to_stop_and_can_not_be_retried(api: Api) -> None:
+    job_id = running(api)
+    answer = api.send("DELETE", f"/jobs/{job_id}")
+    assert (answer.status_code, answer.json_body["state"]) == (202, "PROCESSING")
+    assert answer.json_body["meta"]["message"] == "Cancelling"
+    assert answer.headers["Location"] == f"/jobs/{job_id}/status"
+    refused = api.post(f"/jobs/{job_id}/retry", b"")
+    assert (refused.status_code, error(refused)["type"]) == (409, "conflict")
+
+
+def test_a_failed_job_is_started_over(api: Api) -> None:
+    job_id = failed(api)
+    answer = api.post(f"/jobs/{job_id}/retry", b"")
+    assert (answer.status_code, answer.json_body["state"], answer.json_body["attempt"]) == (202, "PENDING", 0)
+    assert api.get(f"/jobs/{job_id}").json_body["timeline"][-1]["note"] == f"retried by {api.user}"
+    assert api.post(f"/jobs/{job_id}/retry", b"").status_code == 409
+
+
+def test_many_failed_jobs_are_started_over_page_by_page(api: Api) -> None:
+    waiting = api.upload("report.md").json_body["job_id"]
+    reports = [failed(api, f"report {number}.md") for number in range(3)]
+    other = failed(api, "letter.md")
+    body: dict[str, Any] = {"state": "FAILURE", "q": "report", "limit": 2}
+    first = api.post("/jobs/retry", body).json_body
+    second = api.post("/jobs/retry", {**body, "cursor": first["next_cursor"]}).json_body
+    assert first["retried"] + second["retried"] == reports[::-1]
+    assert (first["errors"], second["errors"], second["next_cursor"]) == ([], [], None)
+    states = {job["job_id"]: job["state"] for job in api.get("/jobs").json_body["jobs"]}
+    assert states == {waiting: "PENDING", other: "FAILURE", **dict.fromkeys(reports, "PENDING")}
+
+
+def test_one_that_can_not_be_retried_does_not_keep_the_others_back(api: Api) -> None:
+    never_came = api.post("/uploads", {"filename": "a.txt", "size": 5}).json_body["job_id"]
+    store = JobStore(services.table())
+    store.fail(
+        store.require(never_came, api.user), {"type": "upload_missing", "message": "", "retryable": False}
+    )
+    good = failed(api)
+    answer = api.post("/jobs/retry", {"state": "FAILURE"}).json_body
+    assert answer["retried"] == [good]
+    assert [(entry["job_id"], entry["error"]["type"]) for entry in answer["errors"]] == [
+        (never_came, "conflict")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"state": "SUCCESS"}, "FAILURE"),
+        ({}, "state"),
+        ({"state": "FAILURE", "limit": 101}, "limit"),
+        ({"state": "FAILURE", "limit": 0}, "limit"),
+        ({"state": "FAILURE", "task": "dig"}, "task"),
+        ({"state": "FAILURE", "since": "never"}, "since"),
+        ({"state": "FAILURE", "cursor": "AAAA"}, "cursor"),
+        ({"state": "FAILURE", "colour": "red"}, "colour"),
+    ],
+)
+def test_a_bad_bulk_retry_is_refused(api: Api, body: dict[str, Any], says: str) -> None:
+    answer = api.post("/jobs/retry", body)
+    assert answer.status_code == 400
+    assert says in error(answer)["message"]
+
+
+# --- Tasks by name, links, webhooks ---------------------------------------------------------------------------
+
+
+def test_a_task_is_submitted_by_name(api: Api) -> None:
+    answer = api.post("/jobs", {"task": "noop", "params": {"echo": "hello"}})
+    assert (answer.status_code, answer.json_body["task"]) == (202, "noop")
+    job = api.get(f"/jobs/{answer.json_body['job_id']}").json_body
+    assert job["queue"] == "low_priority"
+
+
+@pytest.mark.parametrize("task", ["dig", "process_file_upload", ""])
+def test_a_task_that_can_not_be_submitted_is_refused_with_those_that_can(api: Api, task: str) -> None:
+    answer = api.post("/jobs", {"task": task})
+    assert (answer.status_code, error(answer)["type"]) == (400, "invalid_request")
+    assert "noop" in error(answer)["message"]
+    assert api.get("/jobs").json_body["jobs"] == []
+
+
+def test_parameters_beyond_all_measure_are_refused(api: Api) -> None:
+    assert api.post("/jobs", {"task": "noop", "params": {"echo": "x" * 20_000}}).status_code == 400
+
+
+def test_a_link_is_answered_with_a_job(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_links(monkeypatch)
+    answer = api.post("/upload", {"url": " HTTPS://Example.com/a b.pdf#page=2", "password": "x"})
+    assert (answer.status_code, answer.json_body["task"]) == (202, "process_url_upload")
+    assert answer.json_body["filename"] == "https://example.com/a%20b.pdf"
+    row = JobStore(services.table()).find(answer.json_body["job_id"])
+    assert row is not None
+    assert (row.params, row.password) == ({"url": "https://example.com/a%20b.pdf"}, "x")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "notes.md", "ftp://example.com/a", "file:///etc/passwd", "http://", "https://a:b@example.com/"],
+)
+def test_what_is_no_link_is_refused(api: Api, url: str) -> None:
+    answer = api.post("/upload", {"url": url})
+    assert (answer.status_code, error(answer)["type"]) == (422, "unsupported_url")
+    for bad in ("http://127.0.0.1/", "http://169.254.169.254/latest/meta-data/"):
+        assert error(api.post("/upload", {"url": bad}))["type"] == "blocked_address"
+
+
+def with_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make sure that links have a task, whatever this installation registers."""
+    task = Task(name="process_url_upload", queue="uploads", target="chalicelib.tasks.noop:noop")
+    monkeypatch.setitem(TASKS, task.name, task)
+
+
+@pytest.mark.parametrize("path", ["/upload_file", "/uploads", "/upload", "/jobs", "/upload_batch"])
+@pytest.mark.parametrize(
+    "url", ["", "no", "ftp://example.com/", "http://", "https://e.com/" + "a" * 2000, "http://10.0.0.1/"]
+)
+def test_a_webhook_that_is_no_address_is_refused_everywhere(api: Api, path: str, url: str) -> None:
+    bodies: dict[str, dict[str, Any]] = {
+        "/upload_file": a_file(),
+        "/uploads": {"filename": "a.txt", "size": 5},
+        "/upload": {"url": "https://example.com/"},
+        "/jobs": {"task": "noop"},
+        "/upload_batch": {"files": [a_file()]},
+    }
+    answer = api.post(path, {**bodies[path], "webhook": url})
+    assert (answer.status_code, error(answer)["type"]) == (400, "invalid_request")
+    assert "webhook" in error(answer)["message"]
+    assert api.get("/jobs").json_body["jobs"] == []
+
+
+def test_force_and_webhook_reach_the_job(api: Api) -> None:
+    hook = "https://example.com/hook"
+    job_id = api.post("/upload_file", a_file(force=True, webhook=hook)).json_body["job_id"]
+    row = JobStore(services.table()).require(job_id, api.user)
+    assert (row.webhook, row.params["force"]) == (hook, True)
+    assert api.get(f"/jobs/{job_id}").json_body["webhook"] == hook
+
+
+def test_the_default_webhook_is_for_jobs_without_their_own(api: Api, stranger: Api) -> None:
+    secret = api.get("/webhook").json_body["secret"]
+    assert api.get("/webhook").json_body == {"url": None, "secret": secret}
+    put = api.send("PUT", "/webhook", {"url": "https://example.com/default"})
+    assert put.json_body == {"url": "https://example.com/default", "secret": secret}
+    assert api.get("/webhook").json_body == put.json_body
+
+    def hook_of(user: Api, **more: Any) -> str:
+        job_id = user.post("/upload_file", a_file(**more)).json_body["job_id"]
+        return JobStore(services.table()).require(job_id, user.user).webhook
+
+    assert hook_of(api) == "https://example.com/default"
+    assert hook_of(api, webhook="https://example.com/own") == "https://example.com/own"
+    assert hook_of(stranger) == ""
+    assert api.send("DELETE", "/webhook").status_code == 204
+    assert hook_of(api) == ""
+    assert api.get("/webhook").json_body["secret"] != secret
+
+
+@pytest.mark.parametrize(
+    "body", [{"url": "nowhere"}, {"url": ""}, {}, {"url": None}, {"url": "http://[::1]/"}]
+)
+def test_a_default_webhook_that_is_no_address_is_refused(api: Api, body: dict[str, Any]) -> None:
+    answer = api.send("PUT", "/webhook", body)
+    assert (answer.status_code, error(answer)["type"]) == (400, "invalid_request")
+    assert api.get("/webhook").json_body["url"] is None
 
 
 # --- Tokens --------------------------------------------------------------------------------------------------
@@ -305,7 +569,7 @@ def test_an_unexpected_error_is_answered_without_its_trace(api: Api, monkeypatch
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr("chalicelib.jobs.store.JobStore.page", broken)
+    monkeypatch.setattr("chalicelib.jobs.history.History.page", broken)
     answer = api.get("/jobs")
     assert answer.status_code == 500
     assert "secret" not in json.dumps(answer.json_body)

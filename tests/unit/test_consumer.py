@@ -8,10 +8,10 @@ import pytest
 
 from chalicelib import settings
 from chalicelib.errors import Unavailable
-from chalicelib.jobs.consumer import Stopping
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import State
+from chalicelib.jobs.stopping import Stopping
 from chalicelib.jobs.store import RunToken
 from chalicelib.jobs.supervisor import Order
 from chalicelib.jobs.workchild import Outcome

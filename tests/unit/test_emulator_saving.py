@@ -283,3 +283,53 @@ def test_the_last_save_says_whether_everything_is_on_disk(tmp_path: Path, writes
     assert writes.count == 1
     writes.error = OSError("No space left on device")
     assert not saver.finish()
+
+
+def test_a_fork_that_fails_once_does_not_end_the_saving(
+    tmp_path: Path, writes: Writes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([OSError("Cannot allocate memory"), RuntimeError("unforeseen")])
+
+    def fork(_saver: Saver) -> int:
+        if error := next(failures, None):
+            raise error
+        writes.count += 1
+        return subprocess.Popen([sys.executable, "-c", ""]).pid
+
+    monkeypatch.setattr(Saver, "_fork", fork)
+    # The process object is dropped: the saver reaps the child.
+    monkeypatch.setattr(subprocess.Popen, "__del__", lambda _process: None)
+    changes = Changes(answer_ok)
+    changes.note()
+    saver = saver_of(tmp_path, changes)
+    run_until(saver, lambda: writes.count > 0 and saver._child is None)
+    assert saver.finish()
+
+
+def test_the_last_save_is_made_however_the_saving_ended(tmp_path: Path, writes: Writes) -> None:
+    changes = Changes(answer_ok)
+    changes.note()
+
+    async def stop() -> bool:
+        async def broken() -> None:
+            raise RuntimeError("the loop has died")
+
+        task = asyncio.create_task(broken())
+        endless = asyncio.create_task(asyncio.sleep(3600))
+        await asyncio.sleep(0)
+        return await emulator_launcher.finish(saver_of(tmp_path, changes), [task, endless])
+
+    assert asyncio.run(stop())
+    assert writes.count == 1
+
+
+def test_a_child_that_somebody_else_has_reaped_is_no_error(tmp_path: Path, writes: Writes) -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    changes = Changes(answer_ok)
+    saver = saver_of(tmp_path, changes)
+    assert asyncio.run(saver._reap(process.pid)) == 1
+    saver._child = process.pid
+    assert saver.finish()
+    # Whether that child had saved is not known.
+    assert writes.count == 1

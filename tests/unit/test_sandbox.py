@@ -23,9 +23,10 @@ import psutil
 import pytest
 
 from chalicelib.errors import BrokenFile, Cancelled, ParserCrashed, RetryAfter, TooLarge, Unavailable
+from chalicelib.folders import PARSER_FOLDER
 from chalicelib.ingest.confinement import MB, Limits
 from chalicelib.ingest.document import ProgressCallback, ignore_progress
-from chalicelib.ingest.sandbox import FOLDER_PREFIX, run_sandboxed
+from chalicelib.ingest.sandbox import run_sandboxed
 
 LIMITS = Limits(memory_bytes=64 * MB, seconds=20)
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
@@ -364,7 +365,7 @@ def litter(*, on_progress: ProgressCallback) -> list[str]:
 def test_files_that_a_parser_leaves_are_removed(nothing_left: Path) -> None:
     folder, name = map(Path, run(litter))
     assert name.parent == folder
-    assert folder.parent.name.startswith(FOLDER_PREFIX)
+    assert folder.parent.name.startswith(PARSER_FOLDER)
     assert folder.parent.parent == nothing_left.resolve()
 
 

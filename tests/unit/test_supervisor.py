@@ -33,6 +33,11 @@ def use_folder(run: Run) -> None:
     Path(run.job.params["file"]).write_text(str(run.folder))
 
 
+def use_folder_and_die(run: Run) -> None:
+    use_folder(run)
+    kill_itself(run)
+
+
 def kill_itself(_run: Run) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -59,7 +64,10 @@ def fail_unexpectedly(_run: Run) -> None:
 
 @pytest.fixture
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
-    for function in (tell_pid, use_folder, kill_itself, work_for_ever, hold_on_stubbornly, fail_unexpectedly):
+    for function in (
+        *(tell_pid, use_folder, use_folder_and_die, kill_itself),
+        *(work_for_ever, hold_on_stubbornly, fail_unexpectedly),
+    ):
         name = function.__name__
         monkeypatch.setitem(TASKS, name, Task(name=name, queue="uploads", target=f"{HERE}:{name}"))
     monkeypatch.setattr(module, "GRACE_SECONDS", 0.2)
@@ -103,6 +111,18 @@ def test_a_run_has_a_folder_of_its_own_that_is_gone_afterwards(
 ) -> None:
     supervisor.run(job("use_folder", file=str(tmp_path / "name")), GENEROUS, go_on)
     assert not Path((tmp_path / "name").read_text()).exists()
+
+
+def test_the_next_child_removes_the_folder_of_a_killed_run(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    supervisor.run(job("use_folder_and_die", file=str(tmp_path / "name")), GENEROUS, go_on)
+    assert Path((tmp_path / "name").read_text()).exists()
+    supervisor.run(job("tell_pid", file=str(tmp_path / "pid")), GENEROUS, go_on)
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_child_that_dies_is_reported_and_replaced(supervisor: Supervisor, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chalicelib import settings
+from chalicelib.errors import Unavailable
 from chalicelib.jobs.job import now_ms
 from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.sweeper import Sweeper
@@ -32,37 +33,57 @@ def test_a_job_that_is_not_due_is_not_looked_at(engine: Engine, sweeper: Sweeper
     assert sweeper.sweep().looked_at == 0
 
 
-def test_a_job_whose_message_is_lost_gets_a_new_one(engine: Engine, sweeper: Sweeper) -> None:
+def test_a_job_whose_message_is_lost_gets_another_under_the_same_number(
+    engine: Engine, sweeper: Sweeper
+) -> None:
     job = engine.job(check_at=1)
     assert sweeper.sweep().sent == 1
-    assert engine.row(job).dispatch == 2
+    assert engine.row(job).dispatch == 1
     engine.deliver()
     assert engine.row(job).state is State.SUCCESS
 
 
-def test_a_job_in_a_deep_queue_keeps_its_place(engine: Engine, sweeper: Sweeper) -> None:
+def test_a_lost_message_is_found_however_deep_the_queue_is(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1, state=State.RETRY, dispatch=2, updated_at=now_ms() - 130_000)
+    engine.send(engine.job(check_at=now_ms() + 60_000))
+    assert sweeper.sweep().sent == 1
+    engine.deliver()
+    assert engine.row(job).state is State.SUCCESS
+
+
+def test_a_job_in_a_deep_queue_keeps_its_place_and_runs_once(engine: Engine, sweeper: Sweeper) -> None:
     job = engine.job(check_at=1)
     engine.send(job)
-    swept = sweeper.sweep()
-    assert (swept.looked_at, swept.sent) == (1, 0)
-    assert engine.row(job).dispatch == 1
-    assert engine.row(job).check_at > now_ms()
+    sweeper.sweep()
+    assert engine.left() == 2
+    engine.deliver()
+    engine.later(100)
+    engine.deliver()
+    assert len(engine.runs) == 1
+    assert engine.left() == 0
 
 
-def test_a_message_that_is_very_late_is_taken_for_lost(engine: Engine, sweeper: Sweeper) -> None:
-    other = engine.job(check_at=now_ms() + 60_000)
-    engine.send(other)  # the queue is not empty
-    job = engine.job(check_at=1, updated_at=now_ms() - 4_000_000)
-    assert sweeper.sweep().sent == 1
-    assert engine.row(job).dispatch == 2
+def test_copies_become_rarer_the_longer_a_job_waits(engine: Engine, sweeper: Sweeper) -> None:
+    job = engine.job(check_at=1, updated_at=now_ms() - 600_000)
+    sweeper.sweep()
+    row = engine.row(job)
+    assert row.check_at - now_ms() > 500_000
+    assert row.updated_at == job.updated_at  # looking does not make it look young
 
 
-def test_looking_again_does_not_make_a_job_look_young(engine: Engine, sweeper: Sweeper) -> None:
-    job = engine.job(check_at=1, updated_at=123)
-    engine.send(engine.job(check_at=now_ms() + 60_000))
-    engine.store.look_again(job, check_at=1)
-    assert engine.row(job).updated_at == 123
-    assert sweeper.sweep().sent == 1
+def test_one_row_that_can_not_be_set_right_does_not_keep_the_others_from_it(
+    engine: Engine, sweeper: Sweeper, bucket: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable("The storage answered 403.")
+
+    monkeypatch.setattr(bucket, "head", away)
+    stuck = engine.job(check_at=1, stage=Stage.AWAITING_UPLOAD, dispatch=0, params={"source": "uploads/x/y"})
+    lost = [engine.job(check_at=2) for _ in range(8)]
+    sweeper.sweep()
+    engine.deliver()
+    assert {engine.row(job).state for job in lost} == {State.SUCCESS}
+    assert engine.row(stuck).check_at > now_ms()
 
 
 def test_an_unsent_job_is_sent(engine: Engine, sweeper: Sweeper) -> None:

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from chalicelib.knowledge import background
 from chalicelib.knowledge.terms import term_vector
-from chalicelib.knowledge.tokens import BREAK, clean, sample, singular, stem, subwords, tokens
+from chalicelib.knowledge.tokens import BREAK, SAMPLE_CHARS, clean, sample, singular, stem, subwords, tokens
 
 
 def words(text: str) -> list[str]:
@@ -146,6 +147,41 @@ def test_ten_megabytes_of_anything_take_a_bounded_time(unit: str) -> None:
     start = time.process_time()
     term_vector(text)
     assert time.process_time() - start < 2.0  # about 0.2 s here; a quadratic pattern would take minutes
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["\ufdfa", "\u0301\u0323", "[a](", "](", "[", "<!--", "a@", "a-"],
+    ids=[
+        "growing under NFKC",
+        "combining marks",
+        "links",
+        "link ends",
+        "brackets",
+        "comments",
+        "mail",
+        "hyphens",
+    ],
+)
+def test_a_hostile_text_is_cleaned_in_a_fraction_of_a_second(unit: str) -> None:
+    text = sample(unit * (450_000 // len(unit))).text
+    began = time.process_time()
+    cleaned = clean(text)
+    # Processor time, so that a busy machine fails nothing. Each took from 0.3 to 17 s, and must be linear.
+    assert time.process_time() - began < 0.6
+    assert len(cleaned) <= SAMPLE_CHARS * len(" ; ")
+
+
+def test_normalising_in_pieces_changes_nothing_in_prose() -> None:
+    text = "Cafe\u0301 \ufb01nance ｆｕｌｌ ½ … ".replace(" ", "\n") * 2_000
+    assert words(text) == words(unicodedata.normalize("NFKC", text))
+
+
+def test_links_comments_and_images_leave_their_words() -> None:
+    text = (
+        'See [the guide](https://a.example/x "Title") and [![logo](l.png)](/home). <!-- not <b>this</b> -->'
+    )
+    assert words(text) == ["See", "the", "guide", "and", "logo"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,71 @@
+"""One run of a light job, in the process that received its message."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chalicelib.aws.expressions import Write
+from chalicelib.aws.objects import Objects
+from chalicelib.aws.queues import Received
+from chalicelib.aws.table import Table
+from chalicelib.errors import RetryAfter, SyncBoardError
+from chalicelib.jobs import cost
+from chalicelib.jobs.cost import METER
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.run import Publication, Run
+from chalicelib.jobs.store import RunToken, success
+from chalicelib.jobs.workchild import Outcome
+from chalicelib.jobs.workchild import _outcome as outcome_of
+
+
+class LightRun(Run):
+    """A run in this very process: what it publishes is collected and published with its batch."""
+
+    def __init__(self, job: Job, message: Received, *, table: Table, objects: Objects) -> None:
+        # A light task keeps no files: writing into its folder fails.
+        folder = Path(os.devnull)
+        super().__init__(job, table=table, objects=objects, folder=folder, report=lambda _progress: None)
+        self.message = message
+        self.outcome = Outcome()
+        # What to write when it ends, its success first; empty until it has published.
+        self.writes: Sequence[Write] = ()
+        self._build: Callable[[], Publication] | None = None
+        # The job is out of this run's hands: ended, settled or given back.
+        self.over = False
+
+    @property
+    def token(self) -> RunToken:
+        """What shows that this run holds its job."""
+        return RunToken.of(self.job)
+
+    def publish(self, build: Callable[[], Publication]) -> None:
+        """Collect what `build` returns, to be published with the batch."""
+        self._build = build
+        publication = build()
+        done = success(
+            self.job,
+            result=publication.result,
+            warnings=list(publication.warnings),
+            cost=cost.of_run(self.job),
+        )
+        self.writes = [done, *publication.writes]
+
+    def publish_alone(self) -> None:
+        """Publish as `Run.publish` does; its error, if any, is in `outcome`."""
+        if self._build is None:
+            return
+        try:
+            super().publish(self._build)
+        except RetryAfter as error:
+            self.discard()
+            self.outcome = Outcome(error={**error.as_dict(), "retry_after": error.seconds})
+        except SyncBoardError as error:
+            self.discard()
+            self.outcome = Outcome(error=error.as_dict())
+
+    def work(self) -> None:
+        """Run the task; its error, if any, is in `outcome`."""
+        METER.start()
+        self.outcome = outcome_of(self)

@@ -1,0 +1,144 @@
+"""What every ingestion has in common: a file's text, concepts and cluster, published as a document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from chalicelib.errors import EmptyFile
+from chalicelib.ingest.content import ContentType
+from chalicelib.ingest.document import Extracted
+from chalicelib.ingest.extraction import extract
+from chalicelib.jobs.job import Job, new_id, now_ms, text_key
+from chalicelib.jobs.run import Publication, Run
+from chalicelib.jobs.states import Stage
+from chalicelib.knowledge.clusters import founded, joined, nearest
+from chalicelib.knowledge.concepts import ConceptReport, extract_concepts
+from chalicelib.knowledge.terms import term_vector
+from chalicelib.library.claims import Claims, digest
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Document, Documents, count_documents, put_document
+
+_NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def ingest(
+    run: Run,
+    path: Path,
+    content: ContentType,
+    *,
+    filename: str = "",
+    password: str | None = None,
+    origin: Mapping[str, str] = _NOWHERE,
+) -> None:
+    """Make a document of the file at `path`; publish it and SUCCESS together.
+
+    Bytes that the owner has a document of already end in SUCCESS naming it (`duplicate_of`), unless the job's
+    parameter `force` is set.
+
+    `filename` is what to call it (the job's own by default); `origin` says where it came from (`{"url": …}`) and
+    becomes part of its metadata and of the result. Raise what `extract` raises, and what `Run.publish` raises.
+    """
+    filename = filename or run.job.filename
+    claims = Claims(run.table, run.job.owner, run.job.job_id)
+    sha256 = None if run.job.params.get("force") else digest(path)
+    if sha256 and (doc_id := claims.claim(sha256)):
+        _publish_duplicate(run, doc_id)
+        return
+    run.progress(Stage.EXTRACTING_TEXT, "Extracting text")
+    extracted = extract(
+        path,
+        content=content,
+        filename=filename,
+        password=password,
+        on_progress=lambda done, total, text: run.progress(
+            Stage.EXTRACTING_TEXT, text, share=done / total if total else 0.0
+        ),
+    )
+    if not extracted.text.strip():
+        raise EmptyFile("There is no text in this file.")
+    extracted = msgspec.structs.replace(extracted, metadata={**extracted.metadata, **origin})
+
+    run.progress(Stage.AI_ANALYSIS, "Running AI concept extraction…")
+    report = extract_concepts(extracted.text, title=extracted.title or "", kind=extracted.source_type)
+    vector = term_vector(extracted.text)
+
+    run.progress(Stage.CLUSTERING, "Finding its cluster")
+    draft = _draft(run.job, filename, extracted, report)
+    clusters = Clusters(run.table, run.job.owner)
+    names = [concept.name for concept in report.concepts]
+
+    run.progress(Stage.SAVING, "Saving the document")
+    # Invisible until published: no row names this key yet.
+    run.keep(draft.text_key, extracted.text)
+
+    def build() -> Publication:
+        before = nearest(vector, clusters.all())
+        after = joined(before, vector, names) if before else founded(new_id(), vector, names)
+        document = msgspec.structs.replace(draft, cluster_id=after.cluster_id)
+        return Publication(
+            result={**_result(document, after.name), **origin},
+            writes=[
+                put_document(run.job.owner, document),
+                clusters.save(before, after),
+                count_documents(run.job.owner, 1),
+                *([claims.confirm(sha256, document.doc_id)] if sha256 else []),
+            ],
+            warnings=extracted.warnings,
+        )
+
+    run.publish(build)
+
+
+def _publish_duplicate(run: Run, doc_id: str) -> None:
+    """End in SUCCESS with the document that these bytes became before; nothing new is published."""
+    document = Documents(run.table, run.job.owner).require(doc_id)
+    names = Clusters(run.table, run.job.owner).names({document.cluster_id})
+    result = {**_result(document, names.get(document.cluster_id, "")), "duplicate_of": doc_id}
+    run.publish(lambda: Publication(result=result))
+
+
+def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport) -> Document:
+    """Return the document without its cluster, which is chosen at the last moment."""
+    doc_id = new_id()
+    return Document(
+        doc_id=doc_id,
+        job_id=job.job_id,
+        title=extracted.title,
+        filename=filename,
+        source_type=extracted.source_type,
+        language=extracted.language or "",
+        concepts=[msgspec.to_builtins(concept) for concept in report.concepts],
+        primary_topic=report.primary_topic,
+        skill_level=report.skill_level,
+        method=report.method,
+        cluster_id="",
+        text_key=text_key(job, doc_id),
+        characters=len(extracted.text),
+        words=len(extracted.text.split()),
+        pages=extracted.pages or 0,
+        metadata=extracted.metadata,
+        warnings=list(extracted.warnings),
+        created_at=now_ms(),
+    )
+
+
+def _result(document: Document, cluster_name: str) -> dict[str, object]:
+    return {
+        "doc_id": document.doc_id,
+        "cluster_id": document.cluster_id,
+        "cluster_name": cluster_name,
+        "concepts": document.concepts,
+        "filename": document.filename,
+        "title": document.title,
+        "source_type": document.source_type,
+        "primary_topic": document.primary_topic,
+        "skill_level": document.skill_level,
+        "method": document.method,
+        "words": document.words,
+        "pages": document.pages,
+    }

@@ -1,0 +1,240 @@
+"""Slots: environments that each run one parcel of messages at a time, and the line that waits for them."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from chalicelib import services, settings
+from chalicelib.aws.queues import Received
+from chalicelib.errors import SyncBoardError
+from chalicelib.logs import logger
+from local.worker.environment import Call
+from local.worker.events import failed_ids, sqs_event
+from local.worker.pool import Environment, EnvironmentLost
+
+# Time limit of the functions that work on jobs, seconds: the tasks' hard limit and a minute (infra/functions.yaml).
+FUNCTION_SECONDS = 660.0
+# After an environment could not be started: before the next try.
+_START_AGAIN_SECONDS = 1.0
+# How often a slot with nothing to do looks whether it is still wanted.
+_LOOK_SECONDS = 0.5
+
+
+class Parcel(msgspec.Struct, frozen=True, order=True):
+    """Messages of one queue for one call; ordered by urgency, then by age."""
+
+    urgency: int
+    number: int
+    messages: tuple[Received, ...]
+    # Light jobs, which take milliseconds.
+    light: bool
+    # When they were received (monotonic).
+    since: float
+
+
+class _Slot:
+    """One environment and the thread that feeds it."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.ready = False
+        self.parcel: Parcel | None = None
+        self.retiring = False
+        self.thread: threading.Thread | None = None
+
+
+class Slots:
+    """Grows and shrinks; pollers ask it for room. Every method may be called from any thread."""
+
+    def __init__(self, *, max_jobs: int) -> None:
+        self.jobs_done = 0
+        self._max_jobs = max_jobs
+        self._line: queue.PriorityQueue[Parcel] = queue.PriorityQueue()
+        self._numbers = itertools.count()
+        self._slots: list[_Slot] = []
+        # Guards the slots and is notified of every change of room.
+        self._room = threading.Condition()
+        self._closing = False
+
+    # --- Size ------------------------------------------------------------------------------------------------
+
+    def grow(self) -> None:
+        """Add a process."""
+        slot = _Slot(Environment(max_jobs=self._max_jobs))
+        slot.thread = threading.Thread(target=self._serve, args=(slot,), name="slot", daemon=True)
+        with self._room:
+            if self._closing:
+                return
+            self._slots.append(slot)
+        slot.thread.start()
+
+    def shrink(self) -> None:
+        """Let one process with nothing to do go."""
+        with self._room:
+            idle = [slot for slot in self._slots if slot.parcel is None and not slot.retiring]
+            if idle:
+                idle[-1].retiring = True
+
+    @property
+    def processes(self) -> int:
+        """How many there are, those being started included."""
+        return len(self._slots)
+
+    @property
+    def busy(self) -> int:
+        """How many are at work."""
+        return sum(slot.parcel is not None for slot in self._slots)
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait until every process can work; tell whether it came to that."""
+        with self._room:
+            return self._room.wait_for(
+                lambda: self._closing or all(slot.ready for slot in self._slots), seconds
+            )
+
+    # --- The line --------------------------------------------------------------------------------------------
+
+    def wait_for_room(self) -> bool:
+        """Wait until a parcel put now would be run at once, or nearly so; False when closing."""
+        with self._room:
+            self._room.wait_for(lambda: self._closing or self._has_room())
+        return not self._closing
+
+    def _has_room(self) -> bool:
+        """Tell whether a slot is free; while all work on light jobs, one more parcel may be on its way."""
+        free = sum(slot.ready and slot.parcel is None for slot in self._slots)
+        if free > self._line.qsize():
+            return True
+        working = [slot.parcel for slot in self._slots if slot.parcel]
+        return bool(working) and all(parcel.light for parcel in working) and self._line.empty()
+
+    def put(self, urgency: int, messages: Sequence[Received], *, light: bool) -> None:
+        """Have messages of one queue worked on in one call."""
+        number = next(self._numbers)
+        self._line.put(Parcel(urgency, number, tuple(messages), light, time.monotonic()))
+
+    # --- Stopping --------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Start nothing more; what waits is given back to its queue."""
+        with self._room:
+            self._closing = True
+            self._room.notify_all()
+
+    def join(self, seconds: float) -> bool:
+        """Wait until nothing runs any more; tell whether it came to that."""
+        deadline = time.monotonic() + seconds
+        for slot in list(self._slots):
+            if slot.thread is not None:
+                slot.thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._slots
+
+    def interrupt(self) -> None:
+        """Have every process give its job back and end."""
+        for slot in list(self._slots):
+            slot.environment.interrupt()
+
+    def kill(self) -> None:
+        """End every process now."""
+        for slot in list(self._slots):
+            slot.environment.kill()
+
+    # --- One slot's thread -----------------------------------------------------------------------------------
+
+    def _serve(self, slot: _Slot) -> None:
+        """Run one parcel after the other until the slot retires or the worker stops."""
+        while not self._start(slot):
+            if self._closing:
+                break
+            time.sleep(_START_AGAIN_SECONDS)
+        while not slot.retiring and not (self._closing and self._line.empty()):
+            parcel = self._next()
+            if parcel is None:
+                continue
+            self._occupy(slot, parcel)
+            try:
+                self._run(slot.environment, parcel)
+                if not slot.environment.started and not self._closing:
+                    self._start(slot)  # recycled or lost: the next job shall not wait for it
+            finally:
+                self._occupy(slot, None)
+        slot.environment.kill()
+        with self._room:
+            self._slots.remove(slot)
+            self._room.notify_all()
+
+    def _start(self, slot: _Slot) -> bool:
+        try:
+            slot.environment.start()
+        except EnvironmentLost as error:
+            logger.error("a process did not start", extra={"cause": str(error)})
+            return False
+        with self._room:
+            slot.ready = True
+            self._room.notify_all()
+        return True
+
+    def _next(self) -> Parcel | None:
+        try:
+            parcel = self._line.get(timeout=min(0.05, _LOOK_SECONDS) if self._closing else _LOOK_SECONDS)
+        except queue.Empty:
+            return None
+        # Waited so long that its visibility may end before the job is taken: somebody else may have it.
+        late = time.monotonic() - parcel.since > settings.get().lease_seconds / 2
+        if late or self._closing:
+            release(parcel.messages)
+            return None
+        return parcel
+
+    def _occupy(self, slot: _Slot, parcel: Parcel | None) -> None:
+        with self._room:
+            slot.parcel = parcel
+            self._room.notify_all()
+
+    def _run(self, environment: Environment, parcel: Parcel) -> None:
+        function = parcel.messages[0].queue
+        event = sqs_event(parcel.messages, visibility=settings.get().lease_seconds)
+        try:
+            answer = environment.call(Call(function=function, event=event, seconds=FUNCTION_SECONDS))
+        except EnvironmentLost as error:
+            # The messages come back when their lease is over; the next run sees what became of this one.
+            if not self._closing:
+                logger.warning("environment lost", extra={"cause": str(error)})
+            return
+        if answer.error:
+            return
+        keep = failed_ids(answer.result)
+        done = [message for message in parcel.messages if message.message_id not in keep]
+        delete(done)
+        with self._room:
+            self.jobs_done += len(done)
+
+
+def delete(messages: Sequence[Received]) -> None:
+    """Delete messages of one queue, ten at most, that nobody needs any more."""
+    if not messages:
+        return
+    queues, name = services.queues(), messages[0].queue
+    try:
+        if len(messages) == 1:
+            queues.delete(name, messages[0].receipt)
+        else:
+            queues.delete_many(name, [message.receipt for message in messages])
+    except SyncBoardError as error:
+        # They come back, and their rows will say that they are void.
+        logger.warning("messages not deleted", extra={"queue": name, "cause": error.message})
+
+
+def release(messages: Sequence[Received]) -> None:
+    """Make received messages visible again, for whoever can work on them."""
+    for message in messages:
+        try:
+            services.queues().hide(message.queue, message.receipt, 0)
+        except SyncBoardError:
+            logger.warning("message not released", extra={"queue": message.queue})

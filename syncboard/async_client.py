@@ -1,0 +1,92 @@
+"""The client for asynchronous programs: the same calls, awaited.
+
+async with AsyncClient("http://127.0.0.1:8000", token) as client:
+    job = await client.submit(Path("notes.md"))
+    done = await client.wait(job["job_id"])
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from syncboard import flows
+from syncboard.calls import Calls
+from syncboard.flows import FINAL_STATES, Answer, ApiError, Ask, Flow, Value
+
+__all__ = ["FINAL_STATES", "ApiError", "AsyncClient"]
+
+
+class AsyncClient(Calls[Awaitable[Answer]]):
+    """Talks to one SyncBoard API as one user. Every call (`Calls`) returns an awaitable of its answer."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=url.rstrip("/") + "/",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=timeout,
+            transport=transport,
+        )
+        # For forms: the bucket refuses requests that carry a token as well.
+        self._plain = httpx.AsyncClient(timeout=timeout, transport=transport)
+
+    async def __aenter__(self) -> Self:
+        """Use it in an `async with` block to close its connections."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+        await self._plain.aclose()
+
+    async def wait_all(self, job_ids: Sequence[str], *, timeout: float = 600.0) -> list[Answer]:
+        """Return the statuses of jobs, in this order, once all are final. Raise TimeoutError."""
+        return await self._run(flows.wait_all(job_ids, deadline=time.monotonic() + timeout))
+
+    async def iter_progress(self, job_id: str, *, timeout: float = 600.0) -> AsyncIterator[Answer]:
+        """Yield a job's status whenever it changed, until it is final; ask as often as the API says."""
+        watch = flows.Watch(job_id, deadline=time.monotonic() + timeout)
+        while not watch.done:
+            status = await self._run(watch.look())
+            if status is not None:
+                yield status
+
+    def _answer(self, flow: Flow[Answer]) -> Awaitable[Answer]:
+        return self._run(flow)
+
+    async def _run(self, flow: Flow[Value]) -> Value:
+        """Run a flow by awaiting."""
+        try:
+            step = next(flow)
+            while True:
+                if isinstance(step, Ask):
+                    try:
+                        answer = await self._send(step)
+                    except httpx.TransportError as error:
+                        step = flow.throw(error)
+                    else:
+                        step = flow.send(answer)
+                else:
+                    await asyncio.sleep(step.seconds)
+                    step = flow.send(None)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
+
+    async def _send(self, ask: Ask) -> httpx.Response:
+        client = self._plain if ask.url.startswith("http") else self._http
+        return await client.request(ask.method, ask.url, **ask.options)

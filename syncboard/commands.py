@@ -1,0 +1,225 @@
+"""`syncboard status`, `submit`, `jobs`, `job`, `cancel`, `retry`, `logs`: the API from a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from syncboard import place, tables
+from syncboard.client import Client
+from syncboard.options import DATA, Data, Json, Token, Url, User, console, fail, friendly, print_json
+from syncboard.place import LOCAL_USER, NoPlace
+
+app = typer.Typer()
+
+JobId = Annotated[str, typer.Argument(help="Id of a job.")]
+
+
+@app.command()
+@friendly
+def status(
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Show whether all is well: health, queues, workers, what ended lately."""
+    here = place.find(data=data, user=user, url=url, token=token)
+    with here.client() as client:
+        health = client.health()
+    seen = None
+    if not url:  # queues and counts are the operator's: they are read from table and queues themselves
+        from syncboard.overview import overview
+
+        seen = overview()
+    if as_json:
+        print_json({"url": here.url, "health": health, **(msgspec.to_builtins(seen) if seen else {})})
+        return
+    tables.show_health(console(), here.url, health)
+    if seen:
+        tables.show_overview(console(), seen)
+
+
+@app.command()
+@friendly
+def submit(
+    what: Annotated[list[str], typer.Argument(help="Files and links.", metavar="FILE|URL…")],
+    password: Annotated[str | None, typer.Option(help="Opens encrypted files.")] = None,
+    force: Annotated[bool, typer.Option(help="Also bytes that are in the library already.")] = False,
+    webhook: Annotated[str | None, typer.Option(help="Address to report the end to.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until all have ended; exit code 1 if one failed.")] = False,
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Submit files and links; print their jobs."""
+    missing = [name for name in what if not _is_link(name) and not Path(name).is_file()]
+    if missing:
+        fail(f"No such file: {', '.join(missing)}.")
+    wishes = {"password": password, "force": force or None, "webhook": webhook}
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        jobs = [
+            client.submit_url(name, **wishes) if _is_link(name) else client.submit(Path(name), **wishes)
+            for name in what
+        ]
+        if wait:
+            jobs = client.wait_all([job["job_id"] for job in jobs])
+    if as_json:
+        print_json(jobs)
+    else:
+        tables.show_jobs(console(), jobs)
+    if wait and any(job["state"] != "SUCCESS" for job in jobs):
+        raise typer.Exit(1)
+
+
+@app.command()
+@friendly
+def jobs(
+    state: Annotated[str | None, typer.Option(help="PENDING, PROCESSING, …, or WAITING.")] = None,
+    task: Annotated[str | None, typer.Option(help="Name of a task.")] = None,
+    queue: Annotated[str | None, typer.Option(help="Name of a queue.")] = None,
+    since: Annotated[str | None, typer.Option(help="Submitted from this date or time on (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option(help="Submitted up to this date or time.")] = None,
+    q: Annotated[str | None, typer.Option("--search", "-q", help="Words of the name, or an id.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Id of a batch.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 25,
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """List jobs, newest first."""
+    filters = {"task": task, "queue": queue, "since": since, "until": until, "q": q, "batch": batch}
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        found = list(_take(client, limit, state=state.upper() if state else None, **filters))
+    if as_json:
+        print_json(found)
+    else:
+        tables.show_jobs(console(), found)
+
+
+@app.command()
+@friendly
+def job(
+    job_id: JobId,
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Show one job and its timeline."""
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        told = client.job(job_id)
+    if as_json:
+        print_json(told)
+    else:
+        tables.show_job(console(), told)
+
+
+@app.command()
+@friendly
+def cancel(
+    job_id: JobId, data: Data = DATA, user: User = LOCAL_USER, url: Url = None, token: Token = None
+) -> None:
+    """Cancel a job."""
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        now = client.cancel(job_id)
+    typer.echo("Cancelled." if now["state"] == "REVOKED" else "It was told to stop and will end in a moment.")
+
+
+@app.command()
+@friendly
+def retry(
+    job_id: Annotated[str | None, typer.Argument(help="Id of a failed job.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All failed jobs that fit the filters.")] = False,
+    task: Annotated[str | None, typer.Option(help="With --all: only this task.")] = None,
+    queue: Annotated[str | None, typer.Option(help="With --all: only this queue.")] = None,
+    since: Annotated[str | None, typer.Option(help="With --all: submitted from then on.")] = None,
+    until: Annotated[str | None, typer.Option(help="With --all: submitted up to then.")] = None,
+    q: Annotated[str | None, typer.Option("--search", "-q", help="With --all: words of the name.")] = None,
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Start a failed job over, or all of them."""
+    if (job_id is None) is not everything:
+        fail("Name one job, or all of them with --all.")
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        if job_id is not None:
+            client.retry(job_id)
+            typer.echo("Started over.")
+            return
+        retried, refused = _retry_all(client, task=task, queue=queue, since=since, until=until, q=q)
+    typer.echo(f"{retried} started over, {len(refused)} refused.")
+    for entry in refused:
+        typer.echo(f"  {entry['job_id']}: {entry['error']['message']}", err=True)
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+@friendly
+def logs(job_id: JobId, data: Data = DATA, as_json: Json = False) -> None:
+    """Print what a stack that runs here logged about a job, the oldest line first."""
+    lines = list(_log_lines(data, job_id))
+    if not lines:
+        fail(f"The logs in {data / 'logs'} say nothing of job {job_id}.")
+    for raw in lines:
+        typer.echo(raw if as_json else _readable(json.loads(raw)))
+
+
+def _is_link(name: str) -> bool:
+    return name.lower().startswith(("http://", "https://"))
+
+
+def _take(client: Client, number: int, **filters: str | None) -> Iterator[dict[str, Any]]:
+    """Yield up to `number` jobs, page by page."""
+    cursor = None
+    while number > 0:
+        page = client.jobs(limit=min(100, number), cursor=cursor, **filters)
+        yield from page["jobs"]
+        number, cursor = number - len(page["jobs"]), page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def _retry_all(client: Client, **filters: str | None) -> tuple[int, list[dict[str, Any]]]:
+    """Start all failed jobs over that fit; return how many were, and those that could not be."""
+    retried, refused, cursor = 0, [], None
+    while True:
+        done = client.retry_failed(limit=100, cursor=cursor, **filters)
+        retried += len(done["retried"])
+        refused += done["errors"]
+        cursor = done["next_cursor"]
+        if cursor is None:
+            return retried, refused
+
+
+def _log_lines(data: Path, job_id: str) -> Iterator[str]:
+    """Yield the JSON lines of the logs that name a job."""
+    folder = data / "logs"
+    if not folder.is_dir():
+        raise NoPlace(f"There are no logs in {data}: name the folder of a stack with --data.")
+    for path in (folder / "syncboard.log.1", folder / "syncboard.log"):
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                yield from (line.rstrip("\n") for line in file if job_id in line and line.startswith("{"))
+
+
+def _readable(record: dict[str, Any]) -> str:
+    """Return one log line for people: when, how bad, what, and whatever else it says."""
+    plumbing = {"timestamp", "level", "message", "location", "service", "job_id"}
+    rest = " ".join(f"{key}={value}" for key, value in record.items() if key not in plumbing)
+    head = f"{record.get('timestamp', '')}  {record.get('level', ''):<7} {record.get('message', '')}"
+    return f"{head}  {rest}".rstrip()

@@ -1,0 +1,105 @@
+"""What the commands print: tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from syncboard.overview import Overview
+
+_COLOURS: Final = {
+    "SUCCESS": "green",
+    "FAILURE": "red",
+    "RETRY": "yellow",
+    "REVOKED": "dim",
+    "PROCESSING": "cyan",
+}
+# Columns that may take several lines.
+_LONG: Final = frozenset({"file", "what", "note", "why"})
+Row = Iterable[object]
+
+
+def show(console: Console, title: str, headings: Iterable[str], rows: Iterable[Row]) -> None:
+    """Print a table; what is in it is text, never markup."""
+    table = Table(title=title or None, title_justify="left")
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading not in _LONG)
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    text = escape("" if value is None else str(value))
+    colour = _COLOURS.get(text)
+    return f"[{colour}]{text}[/]" if colour else text
+
+
+def show_jobs(console: Console, jobs: Iterable[Mapping[str, Any]]) -> None:
+    """Print one line a job."""
+    headings = ("job", "state", "file", "%", "submitted", "what")
+    show(console, "", headings, (_job(job) for job in jobs))
+
+
+def _job(job: Mapping[str, Any]) -> Row:
+    meta = job["meta"]
+    what = meta.get("error") or meta["message"]
+    file = job["filename"] or job["task"]
+    return (job["job_id"], job["state"], file, meta["percent"], local_time(job["created_at"]), what)
+
+
+def show_job(console: Console, job: Mapping[str, Any]) -> None:
+    """Print all that is told of a job, and its timeline."""
+    show_jobs(console, [job])
+    facts = {
+        "task": job["task"],
+        "queue": job["queue"],
+        "worker": job["worker"],
+        "batch": job["batch_id"],
+        "webhook": job["webhook"],
+        "cost": f"${job['cost']['dollars']:.6f}" if job["cost"] else None,
+        "expires": local_time(job["expires_at"]),
+        "warnings": "; ".join(job["warnings"]),
+        "document": (job["result"] or {}).get("doc_id"),
+    }
+    for name, value in facts.items():
+        if value:
+            console.print(f"{name:<9} {escape(str(value))}")
+    lines = (
+        (local_time(line["at"]), line["state"], line["attempt"], line["note"]) for line in job["timeline"]
+    )
+    show(console, "Timeline", ("at", "state", "attempt", "note"), lines)
+
+
+def show_health(console: Console, url: str, health: Mapping[str, Any]) -> None:
+    """Print whether the API is well, and what it can do."""
+    console.print(f"{escape(url)}  {health['status']}  version {health['version']}  {health['place']}")
+    rows = ((name, entry["state"], entry["cause"]) for name, entry in health["capabilities"].items())
+    show(console, "Capabilities", ("what", "state", "why"), rows)
+
+
+def show_overview(console: Console, overview: Overview) -> None:
+    """Print queues, workers and what ended lately."""
+    queues = (
+        (state.queue, state.depth.visible, state.depth.in_flight, state.depth.delayed, state.dead_letters)
+        for state in overview.queues
+    )
+    show(console, "Queues", ("queue", "waiting", "in flight", "delayed", "dead letters"), queues)
+    workers = (
+        (worker.name, worker.busy, worker.idle, worker.jobs_done, worker.memory_bytes // 1_000_000)
+        for worker in overview.workers
+    )
+    show(console, "Workers", ("worker", "busy", "idle", "jobs done", "MB"), workers)
+    ended = ", ".join(f"{number} {state}" for state, number in overview.ended.items())
+    console.print(f"Ended in the last 24 hours: {ended or 'nothing'}")
+
+
+def local_time(text: str | None) -> str:
+    """Return a time of the API as this machine's clock shows it."""
+    return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}" if text else ""

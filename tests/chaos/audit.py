@@ -1,0 +1,257 @@
+"""The audit: whatever happened, the books must balance. Run after every test that interferes.
+
+`gather` reads what there is, `judge` says what is wrong with it; `audit` does both.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from chalicelib.aws.queues import Depth
+from chalicelib.aws.table import Table, query_all
+from chalicelib.jobs.job import Job
+from chalicelib.jobs.states import SOURCES, TERMINAL, State
+from chalicelib.jobs.store import JobStore
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Document, Documents, partition
+from chalicelib.settings import QUEUES
+
+# Whether a text that no document names counts as a violation, or only as a warning.
+ORPHANS_ARE_VIOLATIONS: Final = False
+INGESTIONS: Final = frozenset({"process_file_upload", "process_url_upload"})
+
+
+class Depths(Protocol):
+    """What the audit needs of the queues."""
+
+    def depth(self, queue: str) -> Depth:
+        """Return a queue's counts."""
+
+    def dead_letters(self, queue: str) -> list[str]:
+        """Return the bodies of the messages in a queue's dead-letter queue."""
+
+
+class Texts(Protocol):
+    """What the audit needs of the bucket."""
+
+    def keys(self, prefix: str) -> Collection[str]:
+        """Return the keys that start with `prefix`."""
+
+
+class Cluster(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster, as far as it is counted."""
+
+    cluster_id: str
+    size: int
+    version: int
+
+
+class Library(msgspec.Struct, frozen=True, kw_only=True):
+    """What one owner has."""
+
+    jobs: list[Job] = []
+    documents: list[Document] = []
+    clusters: list[Cluster] = []
+    # The counter of documents.
+    counted: int = 0
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is when everything is quiet."""
+
+    libraries: dict[str, Library]
+    # Messages by queue.
+    messages: dict[str, int] = {}
+    # Bodies of dead letters, by the queue that gave them up.
+    dead_letters: dict[str, list[str]] = {}
+    # Keys of text objects.
+    texts: Collection[str] = ()
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the audit found."""
+
+    # Broken promises, in words; none: all is well.
+    violations: list[str]
+    # What is not right but allowed for now.
+    warnings: list[str]
+    jobs: int
+    # Jobs by final state, failures by their error: "FAILURE worker_lost".
+    outcomes: dict[str, int]
+    # Runs that were started for a job.
+    mean_executions: float
+    max_executions: int
+
+
+def audit(
+    table: Table,
+    queues: Depths,
+    texts: Texts,
+    owners: Sequence[str],
+    *,
+    dead_letters: Collection[str] = (),
+) -> Findings:
+    """Read everything of `owners` and judge it. `dead_letters`: bodies of messages that were meant to end there."""
+    return judge(gather(table, queues, texts, owners), dead_letters=dead_letters)
+
+
+# --- Reading -------------------------------------------------------------------------------------------------
+
+
+def gather(table: Table, queues: Depths, texts: Texts, owners: Sequence[str]) -> Evidence:
+    """Return what there is. Texts of jobs that are not these owners' are left out."""
+    libraries = {owner: _library(table, owner) for owner in owners}
+    ours = {job.job_id for library in libraries.values() for job in library.jobs}
+    return Evidence(
+        libraries=libraries,
+        messages={queue: queues.depth(queue).total for queue in QUEUES},
+        dead_letters={queue: queues.dead_letters(queue) for queue in QUEUES},
+        texts=[key for key in texts.keys("texts/") if key.split("/")[1] in ours],
+    )
+
+
+def all_jobs(table: Table, owner: str) -> list[Job]:
+    """Return every job of an owner, newest first."""
+    store, jobs, last = JobStore(table), [], None
+    while True:
+        page = store.page(owner, limit=100, after=last)
+        jobs += page.jobs
+        last = page.last
+        if last is None:
+            return jobs
+
+
+def _library(table: Table, owner: str) -> Library:
+    counts = table.get((partition(owner), "COUNTS")) or {}
+    return Library(
+        jobs=all_jobs(table, owner),
+        documents=list(_documents(table, owner)),
+        clusters=[
+            Cluster(cluster_id=cluster.cluster_id, size=cluster.size, version=cluster.version)
+            for cluster in Clusters(table, owner).all()
+        ],
+        counted=int(counts.get("documents", 0)),
+    )
+
+
+def _documents(table: Table, owner: str) -> Iterator[Document]:
+    rows = query_all(table, ("pk", partition(owner)), sort=("sk", "begins_with", "DOC#"))
+    documents = Documents(table, owner)
+    return (documents.require(row["doc_id"]) for row in rows)
+
+
+# --- Judging -------------------------------------------------------------------------------------------------
+
+
+def judge(evidence: Evidence, *, dead_letters: Collection[str] = ()) -> Findings:
+    """Return what is wrong with the evidence."""
+    violations = [*_messages(evidence, dead_letters)]
+    for owner, library in evidence.libraries.items():
+        found = [*_ended(library), *_effects(library), *_sums(library)]
+        violations += [f"{owner}: {violation}" for violation in found]
+    lost, orphans = _texts(evidence)
+    violations += lost
+    if ORPHANS_ARE_VIOLATIONS:
+        violations += orphans
+    jobs = [job for library in evidence.libraries.values() for job in library.jobs]
+    runs = [executions(job) for job in jobs]
+    return Findings(
+        violations=violations,
+        warnings=[] if ORPHANS_ARE_VIOLATIONS else orphans,
+        jobs=len(jobs),
+        outcomes=dict(Counter(map(outcome, jobs)).most_common()),
+        mean_executions=sum(runs) / max(1, len(runs)),
+        max_executions=max(runs, default=0),
+    )
+
+
+def outcome(job: Job) -> str:
+    """Return how a job ended: its state, and a failure's type."""
+    return f"{job.state} {job.error['type']}" if job.state is State.FAILURE and job.error else str(job.state)
+
+
+def executions(job: Job) -> int:
+    """Return how many runs were started for a job."""
+    return sum(state == State.PROCESSING for state, *_ in job.timeline)
+
+
+def _messages(evidence: Evidence, expected: Collection[str]) -> Iterator[str]:
+    for name, number in evidence.messages.items():
+        if number:
+            yield f"{number} messages are left in {name}"
+    dead = Counter(body for bodies in evidence.dead_letters.values() for body in bodies)
+    for body, number in (dead - Counter(expected)).items():
+        yield f"{number} dead letters say {body[:200]!r}"
+    for body in Counter(expected) - dead:
+        yield f"no dead letter says {body!r}"
+
+
+def _ended(library: Library) -> Iterator[str]:
+    """Every job has ended, by legal steps, and says so in one voice."""
+    for job in library.jobs:
+        if job.state not in TERMINAL:
+            yield f"job {job.job_id} is {job.state} ({job.stage}, dispatch {job.dispatch}, run {job.run!r})"
+            continue
+        if job.check_shard or not job.expires_at:
+            yield f"job {job.job_id} has ended, but the sweeper still watches it or it never expires"
+        if (job.percent == 100) != (job.state is State.SUCCESS):
+            yield f"job {job.job_id} is {job.state} at {job.percent} percent"
+        if (job.state is State.FAILURE) and not job.error:
+            yield f"job {job.job_id} failed without a reason"
+        for before, after in pairwise(State(state) for state, *_ in job.timeline):
+            if before not in SOURCES[after]:
+                yield f"job {job.job_id} went from {before} to {after}"
+
+
+def _effects(library: Library) -> Iterator[str]:
+    """One document for each successful ingestion, each naming the other; a duplicate names one that is there."""
+    made = {document.doc_id: document.job_id for document in library.documents}
+    makers: dict[str, str] = {}
+    for job in library.jobs:
+        if job.state is not State.SUCCESS or job.task not in INGESTIONS:
+            continue
+        result = job.result or {}
+        doc_id = str(result.get("doc_id"))
+        if doc_id not in made:
+            yield f"job {job.job_id} names document {doc_id}, which is not there"
+        elif result.get("duplicate_of") is None:
+            if doc_id in makers:
+                yield f"jobs {makers[doc_id]} and {job.job_id} both say that they made {doc_id}"
+            makers[doc_id] = job.job_id
+    for doc_id, job_id in sorted(made.items()):
+        if makers.get(doc_id) != job_id:
+            yield f"document {doc_id} names job {job_id}, but {makers.get(doc_id, 'no job')} made it"
+
+
+def _sums(library: Library) -> Iterator[str]:
+    """Counters and sums are those of the documents."""
+    number = len(library.documents)
+    if library.counted != number:
+        yield f"{library.counted} documents are counted and {number} are there"
+    members = Counter(document.cluster_id for document in library.documents)
+    sizes = {cluster.cluster_id: cluster.size for cluster in library.clusters}
+    for cluster_id in sorted(members.keys() | sizes.keys()):
+        if members[cluster_id] != sizes.get(cluster_id, 0):
+            yield f"cluster {cluster_id} counts {sizes.get(cluster_id)} and has {members[cluster_id]}"
+    for cluster in library.clusters:
+        # Nothing leaves a cluster during a storm, so each version added one document.
+        if cluster.version != cluster.size:
+            yield f"cluster {cluster.cluster_id} of {cluster.size} documents has version {cluster.version}"
+
+
+def _texts(evidence: Evidence) -> tuple[list[str], list[str]]:
+    """Return texts that documents name and that are gone, and texts that no document names."""
+    named: dict[str, Any] = {
+        document.text_key: document.doc_id
+        for library in evidence.libraries.values()
+        for document in library.documents
+    }
+    lost = [
+        f"document {named[key]} has lost its text {key}" for key in sorted(set(named) - set(evidence.texts))
+    ]
+    return lost, [f"no document names {key}" for key in sorted(set(evidence.texts) - set(named))]
