@@ -26,8 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import family, pss_mb
+from local.emulator import ROOT
 from local.environments import ensure_environment
-from local.stack import ROOT, Stack, StackOptions
+from local.stack import Stack, StackOptions
 
 _LOCK = ROOT / "requirements" / "bench.txt"
 _LIMIT_SECONDS = 1200.0

@@ -6,6 +6,7 @@ With `AWS_ENDPOINT_URL` set it uses that emulator instead of starting one.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -23,16 +24,17 @@ import msgspec
 from local.advice import address_in, is_address, why_not_bound
 from local.console import Console, Silence
 from local.deployment import DeploymentError, deploy
-from local.emulator import LOCK_FILE, Emulator, EmulatorError, EmulatorInUse
+from local.emulator import LOCK_FILE, Emulator, EmulatorError, EmulatorInUse, EmulatorLostState
 from local.environments import EnvironmentFailed, ensure_environment
 from local.private_files import secret_file as secret_file
 from local.private_files import write_private
 from local.restarts import Restarts
 from local.worker_process import WorkerProcess
 
+ROOT: Final = Path(__file__).resolve().parent.parent
 # In the data folder while a stack runs on it: its address, and the environment of its processes.
 NOTE: Final = "stack.json"
-SAMPLES: Final = Path(__file__).resolve().parent.parent / "samples"
+SAMPLES: Final = ROOT / "samples"
 # MiniStack holds a whole upload in memory, several times over.
 EMBEDDED_MAX_UPLOAD: Final = 500 * 1024 * 1024
 
@@ -68,6 +70,7 @@ class Stack:
         self._worker_restarts = Restarts()
         # Whether the resources are on the emulator that runs now.
         self._deployed = False
+        self._serving = False
         self._emulator_restarts = Restarts()
         self._stopping = threading.Event()
         self._exit = contextlib.ExitStack()
@@ -142,6 +145,13 @@ class Stack:
         marker = self._emulator.marker if self._emulator else None
         try:
             outputs = deploy(endpoint, stage=self.options.stage, marker=marker)
+        except EmulatorLostState as error:
+            # At a start that is for people to decide. A running stack says so, and goes on: what is lost is what
+            # came within seconds of the kill, all of it when the stack was only just made.
+            if not self._serving:
+                raise StackError(str(error)) from error
+            self.console.line(f"! {error} This stack goes on with empty data.")
+            outputs = deploy(endpoint, stage=self.options.stage, marker=marker, accept_loss=True)
         except (EmulatorError, DeploymentError) as error:
             raise StackError(str(error)) from error
         secret = self._secret()
@@ -155,6 +165,8 @@ class Stack:
             }
         )
         if self._emulator:
+            # Signs forms and links, which the gateway checks: an installation's own, where "test" is everybody's.
+            os.environ["AWS_SECRET_ACCESS_KEY"] = _signing_secret(secret_file(self.data))
             os.environ.setdefault("SYNCBOARD_MAX_UPLOAD_BYTES", str(EMBEDDED_MAX_UPLOAD))
         self._deployed = True
 
@@ -203,10 +215,9 @@ class Stack:
         self._worker.start()
         self._exit.callback(self._worker.stop)
 
-    # --- Watching ------------------------------------------------------------------------------------------
-
     def watch(self) -> None:
         """Restart what dies, with backoff, until stopped. Runs in the thread that started the stack."""
+        self._serving = True
         while not self._stopping.wait(0.2):
             self.look_after()
 
@@ -289,6 +300,11 @@ def stop_on_signals(stack: Stack) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signing_secret(jwt_secret: Path) -> str:
+    """Derive the key that signs forms and links from the installation's one secret."""
+    return hashlib.sha256(b"forms and links\n" + jwt_secret.read_bytes()).hexdigest()
 
 
 def _log_to(console: Console) -> None:

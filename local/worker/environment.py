@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -49,17 +50,16 @@ def serve(pipe: Connection) -> None:
     try:
         _warm_up()
         pipe.send_bytes(msgspec.msgpack.encode(Answer()))
-    except (OSError, Stopping):
-        return
-    while True:
-        try:
+        while True:
             with stopping.interruptible():
                 raw = pipe.recv_bytes()
             with _lifeline(pipe):
                 answer = invoke(msgspec.msgpack.decode(raw, type=Call))
             pipe.send_bytes(msgspec.msgpack.encode(answer))
-        except (EOFError, OSError, Stopping):
-            return
+    except (EOFError, OSError, Stopping):
+        # The warm child would wait for this process, and Python would wait for the child at its end.
+        for child in multiprocessing.active_children():
+            child.kill()
 
 
 def _warm_up() -> None:

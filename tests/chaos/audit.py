@@ -14,6 +14,7 @@ import msgspec
 
 from chalicelib.aws.queues import Depth
 from chalicelib.aws.table import Table, query_all
+from chalicelib.jobs import messages
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import SOURCES, TERMINAL, State
 from chalicelib.jobs.store import JobStore
@@ -185,10 +186,25 @@ def _messages(evidence: Evidence, expected: Collection[str]) -> Iterator[str]:
         if number:
             yield f"{number} messages are left in {name}"
     dead = Counter(body for bodies in evidence.dead_letters.values() for body in bodies)
+    failed = {
+        job.job_id
+        for library in evidence.libraries.values()
+        for job in library.jobs
+        if job.state is State.FAILURE
+    }
     for body, number in (dead - Counter(expected)).items():
-        yield f"{number} dead letters say {body[:200]!r}"
+        # The message of a job that was given up may be here: it was delivered as often as the queue allows.
+        if _job_of(body) not in failed:
+            yield f"{number} dead letters say {body[:200]!r}"
     for body in Counter(expected) - dead:
         yield f"no dead letter says {body!r}"
+
+
+def _job_of(body: str) -> str | None:
+    try:
+        return messages.decode(body).job_id
+    except messages.UnreadableMessage:
+        return None
 
 
 def _ended(library: Library) -> Iterator[str]:

@@ -65,6 +65,7 @@ class Site:
     def __enter__(self) -> Site:
         """Start the stack and find its table, queues and bucket."""
         self.stack.start()
+        self._exit.callback(self._keep_log)
         self._exit.callback(self.stack.stop)
         try:
             self._connect()
@@ -95,6 +96,9 @@ class Site:
         _forget()
         self.table: DynamoTable = services.table()
         self.store = JobStore(self.table)
+
+    def _keep_log(self) -> None:
+        (self.data / "logs" / "stack.log").write_text("\n".join(self.stack.lines), encoding="utf-8")
 
     def token(self, owner: str) -> str:
         """Sign a token for an owner."""

@@ -99,7 +99,7 @@ def kill_processes(site: Site, handle: Handle, dice: random.Random) -> None:
     """kill -9 what works, every moment; the whole worker now and then."""
     kinds = ["work"] * 5 + ["environment"] * 4 + ["forkserver"] + ["worker"]
     workers = 0
-    for _ in handle.pauses(dice, 0.2, 1.2):
+    for _ in handle.pauses(dice, 0.4, 1.6):
         kind = dice.choice(kinds)
         if kind == "worker":
             workers += 1
@@ -212,7 +212,7 @@ STORMS: Final = (
         workers=(-SKEW_SECONDS / 2, SKEW_SECONDS / 2),
         executions=1.0,
     ),
-    Storm(name="poison", what="files that kill their process, early and late", poisons=6, executions=2.0),
+    Storm(name="poison", what="files that kill their process, early and late", poisons=6),
     Storm(name="disk", what="/tmp full now and then", faults={"disk_full": 0.15}, tolerated=0.05),
 )
 

@@ -127,6 +127,20 @@ def test_an_unsigned_link_reads_nothing(
         assert "diary" not in answer.text
 
 
+def test_the_port_shows_nothing_else_of_the_bucket(ticket: dict[str, Any]) -> None:
+    url = ticket["url"]
+    for method, target in (
+        ("GET", url),
+        ("GET", f"{url}?list-type=2"),
+        ("GET", f"{url}/texts/x/y?X-Amz-Signature=a&list-type=2"),
+        ("POST", f"{url}?delete"),
+        ("PUT", f"{url}/texts/x"),
+        ("DELETE", f"{url}/texts/x"),
+        ("GET", f"{url}/../"),
+    ):
+        assert httpx.request(method, target).status_code == 404, (method, target)
+
+
 @pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="the emulator is another's")
 class TestEmbeddedEmulator:
     """What the emulator's own port gives away."""

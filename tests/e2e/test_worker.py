@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
-from tests.stack import ROOT, RunningStack, eventually
+from tests.stack import ROOT, RunningStack, eventually, run_all
 
 pytestmark = [
     pytest.mark.e2e,
@@ -31,12 +33,10 @@ def environment(stack: RunningStack) -> dict[str, str]:
     return {**stack.worker().environ(), "PYTHONPATH": str(ROOT)}
 
 
-def listed(stack: RunningStack) -> dict[int, dict[str, Any]]:
+def listed(environ: dict[str, str]) -> dict[int, dict[str, Any]]:
     """The workers that are alive, by process id."""
     command = [sys.executable, "-c", _LIST]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment(stack), capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
     return {worker["pid"]: worker for worker in json.loads(done.stdout.splitlines()[-1])}
 
 
@@ -72,11 +72,12 @@ def test_more_light_jobs_than_an_owner_may_have_in_the_queue_all_succeed_once(ap
 
 def test_a_worker_reports_itself_scales_between_its_bounds_and_signs_off(stack: RunningStack) -> None:
     command = [sys.executable, "-m", "local.worker", "--queues", "low_priority", "--autoscale", "2,1"]
+    environ = environment(stack)
     worker = subprocess.Popen(
-        command, cwd=ROOT, env=environment(stack), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        reports = eventually(lambda: listed(stack), lambda found: worker.pid in found, seconds=60)
+        reports = eventually(lambda: listed(environ), lambda found: worker.pid in found, seconds=60)
         report = reports[worker.pid]
         assert stack.worker().pid in reports
         assert report["queues"] == ["low_priority"]
@@ -84,11 +85,29 @@ def test_a_worker_reports_itself_scales_between_its_bounds_and_signs_off(stack: 
         assert report["memory_bytes"] > 20_000_000
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
-        assert worker.pid not in listed(stack)
+        assert worker.pid not in listed(environ)
     finally:
         if worker.poll() is None:
             worker.kill()
             worker.wait()
+
+
+def test_an_idle_process_that_is_told_to_stop_ends_with_its_warm_child(
+    stack: RunningStack, tmp_path: Path
+) -> None:
+    """The child waits for work on a pipe from its parent: without being told, both would wait for each other."""
+    note = tmp_path / "note.md"
+    note.write_text("# Tides\n\nThe moon pulls the sea, and spring tides follow the full moon.")
+    with stack.client("stopper") as client:
+        run_all(client, note)
+    (fork_server,) = [child for child in stack.worker().children() if child.children()]
+    warm = next(environment for environment in fork_server.children() if environment.children())
+    family = [warm, *warm.children()]
+    warm.terminate()
+    _gone, alive = psutil.wait_procs(family, timeout=15)
+    assert not alive
+    with stack.client("stopper") as client:
+        assert run_all(client, note)[0]["state"] == "SUCCESS"
 
 
 def test_a_worker_with_a_bad_option_says_so_and_ends(stack: RunningStack) -> None:

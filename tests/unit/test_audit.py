@@ -129,6 +129,13 @@ def test_messages_and_dead_letters_that_are_left_are_violations() -> None:
     ]
 
 
+def test_the_dead_letter_of_a_failed_job_is_in_order_and_of_any_other_a_violation() -> None:
+    given_up = library(jobs=[*JOBS, failed()])
+    bodies = ['{"job_id":"j3","dispatch":1}', '{"job_id":"j1","dispatch":1}']
+    (violation,) = judge(evidence(given_up, dead_letters={"uploads": bodies})).violations
+    assert "j1" in violation
+
+
 def test_a_lost_text_is_a_violation() -> None:
     (violation,) = judge(evidence(texts=TEXTS[:1])).violations
     assert "d2 has lost its text" in violation
