@@ -3,11 +3,13 @@ PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= .local
+SEED ?= 1
+JOBS ?= 500
 BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint package clean
+.PHONY: help setup demo run test unit lint chaos bench package clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +47,12 @@ lint: .make/dev ## ruff, mypy, template checks
 	@$(BIN)/mypy
 	@$(BIN)/cfn-lint infra/data.yaml
 	@$(BIN)/python -m infra.checks
+
+chaos: setup ## Storms against a real stack, then the audit (SEED=1 JOBS=500)
+	@$(BIN)/python -m tests.chaos --seed $(SEED) --jobs $(JOBS)
+
+bench: setup ## Load, side by side with Celery and Redis where they are installed
+	@$(BIN)/python -m bench.load $(ARGS)
 
 package: .make/dev ## Build what is deployed, and check it (needs Python 3.12 or newer)
 	@$(BIN)/python -m infra.package $(ARGS)

@@ -92,10 +92,11 @@ def token(
         _fail(f"There is no data folder {data}: start a stack on it first, or name another with --data.")
     os.environ["SYNCBOARD_JWT_SECRET"] = f"file:{secret_file(data)}"
     from chalicelib.api import tokens
+    from chalicelib.settings import SettingsError
 
     try:
         print(tokens.issue(user, seconds=days * 24 * 3600))  # noqa: T201 (its whole purpose)
-    except ValueError as error:
+    except (ValueError, SettingsError) as error:
         _fail(str(error))
 
 
