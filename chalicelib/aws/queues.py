@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -92,6 +93,18 @@ def _url(queue: str) -> str:
 _GONE = ("ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight")
 
 
+@contextmanager
+def _gone_is_no_error() -> Iterator[None]:
+    """Let a delivery that is over pass; used around `_aws_errors`, whose cause says which error it was."""
+    try:
+        yield
+    except Unavailable as error:
+        cause = error.__cause__
+        code = cause.response["Error"]["Code"] if isinstance(cause, ClientError) else ""
+        if not any(gone in code for gone in _GONE):
+            raise
+
+
 class SqsQueues:
     """`Queues` on SQS; the URLs come from settings."""
 
@@ -107,21 +120,16 @@ class SqsQueues:
 
     def hide(self, queue: str, receipt: str, seconds: float) -> None:
         """See `Queues.hide`."""
-        try:
+        with _gone_is_no_error(), _aws_errors():
             clients.sqs().change_message_visibility(
                 QueueUrl=_url(queue),
                 ReceiptHandle=receipt,
-                VisibilityTimeout=max(0, min(43_200, round(seconds))),
+                VisibilityTimeout=max(0, min(43_200, math.ceil(seconds))),
             )
-        except ClientError as error:
-            if not any(code in error.response["Error"]["Code"] for code in _GONE):
-                raise Unavailable(f"The queue answered {error.response['Error']['Code']}.") from error
-        except BotoCoreError as error:
-            raise Unavailable("The queue does not answer.") from error
 
     def delete(self, queue: str, receipt: str) -> None:
         """See `Queues.delete`."""
-        with _aws_errors():
+        with _gone_is_no_error(), _aws_errors():
             clients.sqs().delete_message(QueueUrl=_url(queue), ReceiptHandle=receipt)
 
     def delete_many(self, queue: str, receipts: Sequence[str]) -> None:

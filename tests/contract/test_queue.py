@@ -79,6 +79,14 @@ def test_hiding_for_no_time_gives_a_message_back_at_once(queue: TestedQueue) -> 
     assert again.body == "a"
 
 
+def test_hiding_for_a_part_of_a_second_hides(queue: TestedQueue) -> None:
+    """Else the rest of a lease is spent receiving the message over and over, until it is a dead letter."""
+    queue.queues.send(QUEUE, "a")
+    (message,) = receive_all(queue, 1)
+    queue.queues.hide(QUEUE, message.receipt, 0.4)
+    assert receive(queue) == []
+
+
 def test_hiding_again_prolongs(queue: TestedQueue) -> None:
     queue.queues.send(QUEUE, "a")
     (message,) = eventually(lambda: receive(queue, visibility=1), bool)
