@@ -33,7 +33,8 @@ class LambdaContext(Protocol):
 def work(event: dict[str, Any], context: LambdaContext, *, offers: Sequence[str]) -> BatchResponse:
     """Work on the jobs that an SQS event calls for. `offers` are the capabilities that this function brings."""
     received = _received(event)
-    leased = [message for message in received if _leased(message, _record(event, message))]
+    records = zip(received, event["Records"], strict=True)
+    leased = [message for message, record in records if _leased(message, record)]
     _offer(os.getpid(), tuple(offers))
     keep = _consumer(os.getpid()).consume(leased, seconds_left=context.get_remaining_time_in_millis() / 1000)
     return _failures([*keep, *(message.message_id for message in received if message not in leased)])
@@ -104,10 +105,6 @@ def _received(event: dict[str, Any]) -> list[Received]:
         )
         for record in event["Records"]
     ]
-
-
-def _record(event: dict[str, Any], message: Received) -> dict[str, Any]:
-    return next(record for record in event["Records"] if record["messageId"] == message.message_id)
 
 
 def _queue_name(arn: str) -> str:

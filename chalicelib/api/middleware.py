@@ -21,7 +21,6 @@ from chalicelib.errors import (
     MethodNotAllowed,
     NotFound,
     SyncBoardError,
-    Unauthorized,
     UnsupportedType,
 )
 from chalicelib.logs import logger
@@ -51,8 +50,6 @@ def authenticate(request: Request, call_next: Next) -> Response:
     if request.context.get("resourcePath") not in OPEN_ROUTES:
         try:
             set_owner(request, tokens.verify(request.headers.get("authorization")))
-        except Unauthorized as error:
-            return error_answer(error)
         except SyncBoardError as error:
             return error_answer(error)
     return call_next(request)

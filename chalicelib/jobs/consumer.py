@@ -23,12 +23,14 @@ from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import CHECK_AFTER_MS, Job, new_id, now_ms
+from chalicelib.jobs.leases import lose, max_attempts
 from chalicelib.jobs.retry import GiveUp, decide
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.stopping import Stopping
-from chalicelib.jobs.store import JobStore, Lease, Refused, RunToken
+from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.supervisor import Limits, Order, Supervisor
+from chalicelib.jobs.transitions import Lease, RunToken
 from chalicelib.logs import logger
 from chalicelib.tasks.registry import TASKS
 
@@ -91,7 +93,7 @@ class Consumer:
         job = self._take(call)
         if job is None:
             return
-        token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
+        token = RunToken.of(job)
         with logger.append_context_keys(job_id=job.job_id, task=job.task, attempt=job.attempt):
             logger.info("started", extra={"file": job.filename, "receive_count": message.receive_count})
             began = time.monotonic()
@@ -161,26 +163,9 @@ class Consumer:
         wait = job.lease_until / 1000 + skew - now_ms() / 1000
         if job.state is State.PROCESSING and wait > 0:
             raise _NotNow(wait)
-        if self.lose(job) is None:
+        if lose(self.store, self.ending, job, dispatch=job.dispatch) is None:
             return None
         return self.store.take(job.job_id, lease)
-
-    def lose(self, job: Job, *, dispatch: int | None = None) -> Job | None:
-        """End a run whose lease is over: RETRY (returned), or FAILURE when no attempt is left (None)."""
-        token = RunToken(job_id=job.job_id, attempt=job.attempt, run=job.run)
-        if job.attempt >= _max_attempts(job):
-            lost = WorkerLost(f"The process that worked on this died, {job.attempt} times.")
-            self.ending.after(self.store.fail(job, lost.as_dict(), token=token))
-            return None
-        logger.warning("lease lost", extra={"job_id": job.job_id, "attempt": job.attempt, "was": job.worker})
-        return self.store.retry(
-            token,
-            dispatch=job.dispatch if dispatch is None else dispatch,
-            check_at=now_ms() + CHECK_AFTER_MS,
-            stage=Stage.QUEUED,
-            message="The worker was lost; starting again",
-            error=None,
-        )
 
     # --- While it runs -------------------------------------------------------------------------------------
 
@@ -254,7 +239,7 @@ class Consumer:
         decision = decide(
             error,
             attempt=job.attempt,
-            max_attempts=_max_attempts(job),
+            max_attempts=max_attempts(job),
             base=TASKS[job.task].backoff_seconds or config.backoff_seconds,
             cap=TASKS[job.task].backoff_cap_seconds or config.backoff_cap_seconds,
         )
@@ -274,10 +259,6 @@ class Consumer:
             spent=decision.spent,
         )
         send_or_leave(self.store, self.queues, retried, delay=decision.delay)
-
-
-def _max_attempts(job: Job) -> int:
-    return TASKS[job.task].max_attempts or settings.get().max_attempts
 
 
 def _final(error: dict[str, Any]) -> dict[str, Any]:

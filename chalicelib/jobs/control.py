@@ -10,7 +10,8 @@ from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import CHECK_AFTER_MS, Job, now_ms
 from chalicelib.jobs.states import TERMINAL, Stage, State
-from chalicelib.jobs.store import JobStore, Refused, RunToken
+from chalicelib.jobs.store import JobStore, Refused
+from chalicelib.jobs.transitions import RunToken
 
 _TRIES = 5
 

@@ -13,7 +13,7 @@ from chalicelib.tasks.registry import TASKS
 
 
 def send(queues: Queues, job: Job, *, delay: float = 0) -> None:
-    """Send the message of a job's current dispatch, counted for its owner."""
+    """Send the message of a job's current dispatch, in its owner's group."""
     task = TASKS.get(job.task)
     light = task is not None and task.light
     body = encode(CallToWork(job_id=job.job_id, dispatch=job.dispatch, light=light))

@@ -17,7 +17,8 @@ from chalicelib.errors import TooManyRequests
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.job import job_key
 from chalicelib.jobs.states import TERMINAL, Stage
-from chalicelib.jobs.store import JobStore, Refused, standing
+from chalicelib.jobs.store import JobStore, Refused
+from chalicelib.jobs.transitions import standing
 
 # Released at the end of one job: two, so that a window that had shrunk fills again.
 _RELEASE = 2

@@ -20,7 +20,7 @@ from chalicelib.jobs.batches import Batches
 from chalicelib.jobs.job import Job, from_item, job_key
 from chalicelib.jobs.search import Matches, words
 from chalicelib.jobs.states import Stage, State
-from chalicelib.jobs.store import JobPage, standing
+from chalicelib.jobs.transitions import standing
 
 # `state` of a filter beside the six: jobs that wait until their owner's window has room.
 WAITING: Final = "WAITING"
@@ -71,6 +71,14 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             (self.batch, job.batch_id),
         )
         return all(not wanted or wanted == there for wanted, there in pairs)
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a list of jobs, newest first."""
+
+    jobs: list[Job]
+    # Id of the last job when more follow.
+    last: str | None
 
 
 class History:

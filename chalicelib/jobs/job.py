@@ -11,7 +11,7 @@ import msgspec
 from ulid import ULID
 
 from chalicelib.aws.expressions import Item, Key
-from chalicelib.jobs.states import State
+from chalicelib.jobs.states import Stage, State
 
 # Rows due for a look by the sweeper are spread over this many partitions of the index.
 CHECK_SHARDS = 4
@@ -85,6 +85,22 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def key(self) -> Key:
         """The row's key."""
         return job_key(self.job_id)
+
+
+def waiting_job(job_id: str, **fields: Any) -> Job:
+    """Return a job that is submitted now and waits in its queue; `fields` are the rest of its row."""
+    now = now_ms()
+    return Job(
+        job_id=job_id,
+        state=State.PENDING,
+        stage=Stage.QUEUED,
+        timeline=[[State.PENDING, now, 0, "submitted"]],
+        created_at=now,
+        updated_at=now,
+        check_at=now + CHECK_AFTER_MS,
+        check_shard=check_shard(job_id),
+        **fields,
+    )
 
 
 # JSON keeps these out of DynamoDB's type system: floats stay floats, and one attribute is one string.

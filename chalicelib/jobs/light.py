@@ -26,12 +26,12 @@ from chalicelib.errors import SyncBoardError, Unavailable
 from chalicelib.jobs import counters, messages, stopping
 from chalicelib.jobs.consumer import Consumer
 from chalicelib.jobs.fairness import Window, window_key
-from chalicelib.jobs.job import Job, from_item, job_key, new_id, now_ms
+from chalicelib.jobs.job import Job, from_item, job_key, new_id
 from chalicelib.jobs.lightrun import LightRun
 from chalicelib.jobs.messages import CallToWork
-from chalicelib.jobs.states import Stage, State
+from chalicelib.jobs.states import State
 from chalicelib.jobs.stopping import Stopping
-from chalicelib.jobs.store import Lease, transition
+from chalicelib.jobs.transitions import Lease, start_fields, taking
 from chalicelib.logs import logger
 from chalicelib.tasks.registry import TASKS
 
@@ -114,22 +114,8 @@ class LightConsumer(Consumer):
         A transaction returns no rows, so the attempt is a condition: what was read is what is taken.
         """
         lease = Lease(dispatch=job.dispatch, run=new_id(), worker=self.worker, until=self._lease_end())
-        fields = {
-            **lease.fields(),
-            "stage": Stage.STARTING,
-            "message": "Starting",
-            "percent": 0,
-            "started_at": now_ms(),
-        }
-        write = transition(
-            job.job_id,
-            State.PROCESSING,
-            sources={State.PENDING, State.RETRY},
-            when=(Equals("dispatch", job.dispatch), Equals("attempt", job.attempt)),
-            fields=fields,
-            add={"attempt": 1},
-            note=self.worker,
-        )
+        fields = start_fields(lease)
+        write = taking(job.job_id, lease, fields, Equals("attempt", job.attempt))
         taken = msgspec.structs.replace(job, state=State.PROCESSING, attempt=job.attempt + 1, **fields)
         return write, taken
 

@@ -10,14 +10,12 @@ from chalicelib.aws.expressions import Write
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Received
 from chalicelib.aws.table import Table
-from chalicelib.errors import RetryAfter, SyncBoardError
-from chalicelib.jobs import cost
+from chalicelib.errors import SyncBoardError
 from chalicelib.jobs.cost import METER
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.run import Publication, Run
-from chalicelib.jobs.store import RunToken, success
-from chalicelib.jobs.workchild import Outcome
-from chalicelib.jobs.workchild import _outcome as outcome_of
+from chalicelib.jobs.transitions import RunToken
+from chalicelib.jobs.workchild import Outcome, failure_of, outcome_of
 
 
 class LightRun(Run):
@@ -44,13 +42,7 @@ class LightRun(Run):
         """Collect what `build` returns, to be published with the batch."""
         self._build = build
         publication = build()
-        done = success(
-            self.job,
-            result=publication.result,
-            warnings=list(publication.warnings),
-            cost=cost.of_run(self.job),
-        )
-        self.writes = [done, *publication.writes]
+        self.writes = [self.success(publication), *publication.writes]
 
     def publish_alone(self) -> None:
         """Publish as `Run.publish` does; its error, if any, is in `outcome`."""
@@ -58,12 +50,8 @@ class LightRun(Run):
             return
         try:
             super().publish(self._build)
-        except RetryAfter as error:
-            self.discard()
-            self.outcome = Outcome(error={**error.as_dict(), "retry_after": error.seconds})
         except SyncBoardError as error:
-            self.discard()
-            self.outcome = Outcome(error=error.as_dict())
+            self.outcome = failure_of(self, error)
 
     def work(self) -> None:
         """Run the task; its error, if any, is in `outcome`."""

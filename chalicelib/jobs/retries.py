@@ -15,8 +15,9 @@ from chalicelib.aws.expressions import Key, Put
 from chalicelib.aws.table import ConditionFailed, Table
 from chalicelib.errors import SyncBoardError
 from chalicelib.jobs.control import Control
+from chalicelib.jobs.history import JobPage
 from chalicelib.jobs.job import Job, now_ms
-from chalicelib.jobs.store import JobPage, JobStore
+from chalicelib.jobs.store import JobStore
 
 _PLAN_SECONDS = 24 * 3600
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.aws.expressions import Write
+from chalicelib.aws.expressions import Update, Write
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
 from chalicelib.jobs import cost, counters
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import PERCENT, Stage, State
-from chalicelib.jobs.store import JobStore, success, transact_patiently
+from chalicelib.jobs.store import JobStore
+from chalicelib.jobs.transitions import success, transact_patiently
 from chalicelib.logs import logger
 
 
@@ -71,13 +72,7 @@ class Run:
 
         def writes() -> list[Write]:
             publication = build()
-            done = success(
-                self.job,
-                result=publication.result,
-                warnings=list(publication.warnings),
-                cost=cost.of_run(self.job),
-            )
-            return [done, counters.ended(self.job, State.SUCCESS), *publication.writes]
+            return [self.success(publication), counters.ended(self.job, State.SUCCESS), *publication.writes]
 
         # From here until the answer is known nothing may be discarded: the transaction may have gone through.
         kept, self._kept = self._kept, []
@@ -89,6 +84,15 @@ class Run:
             except SyncBoardError:
                 self._kept = kept
                 raise
+
+    def success(self, publication: Publication) -> Update:
+        """Build the write that ends this run's job in SUCCESS, with what it has cost by now."""
+        return success(
+            self.job,
+            result=publication.result,
+            warnings=list(publication.warnings),
+            cost=cost.of_run(self.job),
+        )
 
     def _judge_refusal(self) -> None:
         """Our own transaction may have gone through although its answer was lost; else cancelled, or stale."""

@@ -16,8 +16,8 @@ from chalicelib.jobs import search
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.idempotency import NewId
-from chalicelib.jobs.job import CHECK_AFTER_MS, Job, check_shard, new_id, now_ms
-from chalicelib.jobs.states import Stage, State
+from chalicelib.jobs.job import Job, new_id, waiting_job
+from chalicelib.jobs.states import Stage
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.settings import MB
 from chalicelib.tasks.registry import TASKS
@@ -170,24 +170,16 @@ class Submission:
         self.store.create(job)
 
     def _row(self, job_id: str, task: str, *, queue: str, filename: str, wishes: Wishes) -> Job:
-        now = now_ms()
-        return Job(
-            job_id=job_id,
+        return waiting_job(
+            job_id,
             owner=self.owner,
             task=task,
             queue=queue,
-            state=State.PENDING,
-            stage=Stage.QUEUED,
             params=wishes.params(),
             password=wishes.password or "",
             webhook=wishes.webhook,
             batch_id=wishes.batch_id,
             filename=filename,
-            timeline=[[State.PENDING, now, 0, "submitted"]],
-            created_at=now,
-            updated_at=now,
-            check_at=now + CHECK_AFTER_MS,
-            check_shard=check_shard(job_id),
         )
 
 

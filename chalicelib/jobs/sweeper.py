@@ -7,7 +7,6 @@ table, and every change it makes is a conditional write: a job that moved on mea
 from __future__ import annotations
 
 import time
-from functools import cached_property
 
 import msgspec
 
@@ -16,13 +15,13 @@ from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
 from chalicelib.errors import SyncBoardError, UploadMissing
-from chalicelib.jobs.consumer import Consumer
 from chalicelib.jobs.deadletters import DeadLetters
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.intake import Intake
 from chalicelib.jobs.job import CHECK_AFTER_MS, CHECK_SHARDS, Job, now_ms
+from chalicelib.jobs.leases import lose
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.logs import logger
@@ -57,15 +56,10 @@ class Sweeper:
         self.intake = Intake(table, queues, objects)
         self.store = JobStore(table)
         self.queues = queues
-        self.objects = objects
         self.table = table
         self.ending = Ending(table, queues, objects)
         self.dead_letters = DeadLetters(table, queues, objects)
         self._pruned: set[str] = set()
-
-    @cached_property
-    def _consumer(self) -> Consumer:
-        return Consumer(self.table, self.queues, self.objects, worker="sweeper")
 
     def sweep(self) -> Swept:
         """Look at every due row once; return what was done."""
@@ -159,7 +153,7 @@ class Sweeper:
             self.store.look_again(job, check_at=over + 1000)
             return None
         # Under a new dispatch number: a message of the lost run that still turns up is void.
-        waiting = self._consumer.lose(job, dispatch=job.dispatch + 1)
+        waiting = lose(self.store, self.ending, job, dispatch=job.dispatch + 1)
         if waiting:
             self._dispatch(waiting)
         return "lost"

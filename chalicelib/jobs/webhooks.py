@@ -18,8 +18,8 @@ from chalicelib.aws.expressions import Absent, Delete, Item, Key, Present, Updat
 from chalicelib.aws.table import ConditionFailed, Table
 from chalicelib.errors import Unavailable
 from chalicelib.jobs.envelope import job_envelope
-from chalicelib.jobs.job import CHECK_AFTER_MS, Job, check_shard, now_ms
-from chalicelib.jobs.states import Stage, State
+from chalicelib.jobs.job import Job, waiting_job
+from chalicelib.jobs.states import State
 
 TASK: Final = "deliver_webhook"
 QUEUE: Final = "low_priority"
@@ -95,24 +95,15 @@ def delivery_job(job: Job, url: str) -> Job:
     The same end and address give the same id, so it can be created once only; a failed job that was started over
     ends a second time, and that is another delivery. The body is fixed here: every try posts the same.
     """
-    delivery_id = delivery_id_of(job, url)
-    now = now_ms()
-    return Job(
-        job_id=delivery_id,
+    return waiting_job(
+        delivery_id_of(job, url),
         owner=job.owner,
         task=TASK,
         queue=QUEUE,
-        state=State.PENDING,
-        stage=Stage.QUEUED,
         message="Waiting for a worker",
         dispatch=1,
         params={"url": url, "job_id": job.job_id, "event": EVENTS[job.state], "body": job_envelope(job)},
         filename=url,
-        timeline=[[State.PENDING, now, 0, "submitted"]],
-        created_at=now,
-        updated_at=now,
-        check_at=now + CHECK_AFTER_MS,
-        check_shard=check_shard(delivery_id),
     )
 
 

@@ -76,10 +76,10 @@ def _work(job: Job, pipe: Connection) -> Outcome:
             folder=folder,
             report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
         )
-        return _outcome(run)
+        return outcome_of(run)
 
 
-def _outcome(run: Run) -> Outcome:
+def outcome_of(run: Run) -> Outcome:
     """Run the task; turn what it raises into what the parent is told."""
     from chalicelib.tasks.registry import (
         TASKS,  # late: tasks import libraries, and only this process needs them
@@ -87,18 +87,21 @@ def _outcome(run: Run) -> Outcome:
 
     try:
         TASKS[run.job.task].load()(run)
-    except RetryAfter as error:
-        run.discard()
-        return Outcome(error={**error.as_dict(), "retry_after": error.seconds})
     except SyncBoardError as error:
-        run.discard()
-        return Outcome(error=error.as_dict())
+        return failure_of(run, error)
     except Exception:
         run.discard()
         keys = {"job_id": run.job.job_id, "task": run.job.task, "attempt": run.job.attempt}
         logger.exception("task failed unexpectedly", extra=keys)
         return Outcome(error=_UNEXPECTED)
     return Outcome()
+
+
+def failure_of(run: Run, error: SyncBoardError) -> Outcome:
+    """End a run that raised one of our errors: nothing of it stays, and the parent is told what it was."""
+    run.discard()
+    deferral = {"retry_after": error.seconds} if isinstance(error, RetryAfter) else {}
+    return Outcome(error={**error.as_dict(), **deferral})
 
 
 # A bug or an unforeseen condition: another attempt may still go well, and the log has the trace.

@@ -15,9 +15,9 @@ import msgspec
 from chalicelib.aws.queues import Depth
 from chalicelib.aws.table import Table, query_all
 from chalicelib.jobs import messages
+from chalicelib.jobs.history import Filter, History
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import SOURCES, TERMINAL, State
-from chalicelib.jobs.store import JobStore
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents, partition
 from chalicelib.settings import QUEUES
@@ -118,9 +118,9 @@ def gather(table: Table, queues: Depths, texts: Texts, owners: Sequence[str]) ->
 
 def all_jobs(table: Table, owner: str) -> list[Job]:
     """Return every job of an owner, newest first."""
-    store, jobs, last = JobStore(table), [], None
+    history, jobs, last = History(table, owner), [], None
     while True:
-        page = store.page(owner, limit=100, after=last)
+        page = history.page(Filter(), limit=100, after=last)
         jobs += page.jobs
         last = page.last
         if last is None:

@@ -17,7 +17,7 @@ import psutil
 
 from chalicelib import services, settings
 from chalicelib.api import tokens
-from chalicelib.aws import clients, secrets
+from chalicelib.aws import clients
 from chalicelib.aws.queues import Depth
 from chalicelib.aws.table import DynamoTable
 from chalicelib.jobs.job import Job, now_ms
@@ -26,6 +26,7 @@ from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.sweeper import Sweeper
 from local.deployment import Outputs, deploy
 from local.stack import secret_file
+from tests.caches import forget
 from tests.chaos import faults
 from tests.chaos.audit import all_jobs
 from tests.chaos.faults import Faults
@@ -83,7 +84,7 @@ class Site:
         port = (self.data / "emulator" / "port").read_text(encoding="utf-8").strip()
         self.outputs: Outputs = deploy(f"http://127.0.0.1:{port}", stage="local")
         before = dict(os.environ)
-        self._exit.callback(_forget)
+        self._exit.callback(forget)
         self._exit.callback(_restore, before)
         os.environ.update(self.outputs.environment)
         os.environ.update(
@@ -93,7 +94,7 @@ class Site:
                 "SYNCBOARD_CLOCK_SKEW_SECONDS": str(SKEW_SECONDS),
             }
         )
-        _forget()
+        forget()
         self.table: DynamoTable = services.table()
         self.store = JobStore(self.table)
 
@@ -256,15 +257,3 @@ def _children(parent: psutil.Process) -> list[psutil.Process]:
 def _restore(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-
-
-def _forget() -> None:
-    for cached in (
-        clients._client,
-        settings.get,
-        services.table,
-        services.objects,
-        services.queues,
-        secrets.read_secret,
-    ):
-        cached.cache_clear()

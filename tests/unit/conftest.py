@@ -14,10 +14,10 @@ import pytest
 from chalice.test import Client, HTTPResponse
 from moto import mock_aws
 
-from chalicelib import services, settings
+from chalicelib import settings
 from chalicelib.api import tokens
-from chalicelib.aws import clients, secrets
 from infra.templates import DATA, read
+from tests.caches import forget
 
 _numbers = itertools.count(1)
 
@@ -59,21 +59,9 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("SYNCBOARD_JWT_SECRET", f"file:{secret}")
         create_table("unit-table")
         boto3.client("s3").create_bucket(Bucket="unit-bucket")
-        _forget()
+        forget()
         yield
-    _forget()
-
-
-def _forget() -> None:
-    for cached in (
-        clients._client,
-        settings.get,
-        services.table,
-        services.objects,
-        services.queues,
-        secrets.read_secret,
-    ):
-        cached.cache_clear()
+    forget()
 
 
 def create_table(name: str) -> None:

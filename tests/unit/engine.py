@@ -12,8 +12,9 @@ from chalicelib.jobs.consumer import Consumer
 from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import Stage, State
-from chalicelib.jobs.store import JobStore, success
+from chalicelib.jobs.store import JobStore
 from chalicelib.jobs.supervisor import Limits, Order
+from chalicelib.jobs.transitions import success
 from chalicelib.jobs.workchild import Outcome
 from tests.memory import MemoryObjects, MemoryQueues, MemoryTable
 

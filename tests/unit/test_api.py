@@ -16,7 +16,8 @@ from chalicelib.api import tokens
 from chalicelib.aws.secrets import read_secret
 from chalicelib.jobs import messages
 from chalicelib.jobs.job import now_ms
-from chalicelib.jobs.store import JobStore, Lease
+from chalicelib.jobs.store import JobStore
+from chalicelib.jobs.transitions import Lease
 from chalicelib.tasks.registry import TASKS, Task
 from tests.unit.conftest import Api
 

@@ -11,8 +11,9 @@ import pytest
 from chalicelib import services, settings
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.states import State
-from chalicelib.jobs.store import JobStore, Lease, RunToken, success
+from chalicelib.jobs.store import JobStore
 from chalicelib.jobs.submission import Submission, Wishes
+from chalicelib.jobs.transitions import Lease, RunToken, success
 from chalicelib.tasks.registry import TASKS, Task
 from tests.unit.conftest import Api
 

@@ -12,8 +12,8 @@ from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import State
 from chalicelib.jobs.stopping import Stopping
-from chalicelib.jobs.store import RunToken
 from chalicelib.jobs.supervisor import Order
+from chalicelib.jobs.transitions import RunToken
 from chalicelib.jobs.workchild import Outcome
 from tests.unit.engine import Engine, failing
 

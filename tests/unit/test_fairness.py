@@ -10,6 +10,7 @@ import pytest
 from chalicelib import settings
 from chalicelib.errors import TooManyRequests
 from chalicelib.jobs.fairness import Window, window_key
+from chalicelib.jobs.history import Filter, History
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import State
 from chalicelib.jobs.submission import Submission
@@ -87,7 +88,7 @@ def test_nothing_is_submitted_beyond_the_highest_number_of_waiting_jobs(engine: 
     with pytest.raises(TooManyRequests) as refused:
         submit(engine, "ann")
     assert refused.value.details["limit"] == 2
-    assert len(engine.store.page("ann", limit=100).jobs) == 3
+    assert len(History(engine.table, "ann").page(Filter(), limit=100).jobs) == 3
     submit(engine, "ben")  # another owner is not concerned
 
 

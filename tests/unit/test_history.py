@@ -15,7 +15,7 @@ from chalicelib.jobs.history import Filter, History
 from chalicelib.jobs.job import Job, check_shard, to_item
 from chalicelib.jobs.search import Matches, entries, words
 from chalicelib.jobs.states import Stage, State
-from chalicelib.jobs.store import standing
+from chalicelib.jobs.transitions import standing
 from tests.memory import MemoryTable
 
 DAY = 24 * 3600 * 1000

@@ -21,7 +21,7 @@ from chalicelib.jobs.light import LightConsumer
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.stopping import Stopping
-from chalicelib.jobs.workchild import _outcome
+from chalicelib.jobs.workchild import outcome_of
 from chalicelib.tasks.noop import noop
 from chalicelib.tasks.registry import TASKS, Task
 from tests.unit.engine import Engine
@@ -51,7 +51,7 @@ class LightEngine(Engine):
         self.consumer = LightConsumer(self.table, self.queues, self.objects, worker="w1")  # type: ignore[arg-type]
         self.consumer.supervisor.run = self._supervise  # type: ignore[method-assign,assignment]
         # The child is played by this process.
-        self.work = lambda job, _beat: _outcome(
+        self.work = lambda job, _beat: outcome_of(
             Run(job, table=self.table, objects=self.objects, folder=None, report=lambda _: None)  # type: ignore[arg-type]
         )
         self.transactions: list[Sequence[Write]] = []

@@ -16,7 +16,8 @@ from chalicelib.aws.expressions import Update, Write
 from chalicelib.aws.table import ConditionFailed, DynamoTable, Table, TransactionFailed
 from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
 from chalicelib.jobs.states import SOURCES, TERMINAL, Stage, State
-from chalicelib.jobs.store import JobStore, Lease, Refused, RunToken, success, transition
+from chalicelib.jobs.store import JobStore, Refused
+from chalicelib.jobs.transitions import Lease, RunToken, success, transition
 from tests.memory import MemoryTable
 
 PENDING, PROCESSING, RETRY = State.PENDING, State.PROCESSING, State.RETRY

@@ -1,0 +1,19 @@
+"""What a process remembers of its settings, forgotten: for tests that set others."""
+
+from __future__ import annotations
+
+from chalicelib import services, settings
+from chalicelib.aws import clients, secrets
+
+
+def forget() -> None:
+    """Make settings, secrets, clients and services anew at their next use."""
+    for cached in (
+        clients._client,
+        settings.get,
+        services.table,
+        services.objects,
+        services.queues,
+        secrets.read_secret,
+    ):
+        cached.cache_clear()
