@@ -99,6 +99,31 @@ class BrokenFile(PermanentError):
     type = "broken_file"
 
 
+class NoSound(PermanentError):
+    """The recording or film has no audio track, or nobody speaks in it."""
+
+    type = "no_speech"
+
+
+class SourceBlocked(PermanentError):
+    """The site of a link does not serve machines like this one (it wants a person, a cookie, another address)."""
+
+    type = "source_blocked"
+
+
+class NeedsLogin(PermanentError):
+    """What the link names is for members or grown-ups only."""
+
+    type = "needs_login"
+
+
+class TooLong(PermanentError):
+    """A recording, film or playlist over the limit; the message names it."""
+
+    type = "too_long"
+    status = 413
+
+
 class PasswordRequired(PermanentError):
     """The file is encrypted and no (or a wrong) password was given."""
 
@@ -227,6 +252,19 @@ class RetryAfter(TransientError):
     def __init__(self, message: str, seconds: float, **details: Any) -> None:
         super().__init__(message, **details)
         self.seconds = seconds
+
+
+class HandOver(TransientError):
+    """No end at all: the job goes on in the queue `queue`, in the same attempt (a scan goes to text recognition).
+
+    Raised inside the work; `message` says what happens next.
+    """
+
+    type = "hand_over"
+
+    def __init__(self, message: str, *, queue: str) -> None:
+        super().__init__(message, queue=queue)
+        self.queue = queue
 
 
 class StaleRun(SyncBoardError):

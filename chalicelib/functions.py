@@ -48,7 +48,7 @@ def _leased(message: Received, record: dict[str, Any]) -> bool:
     if "visibilityTimeout" in record:
         return True
     try:
-        services.queues().hide(message.queue, message.receipt, settings.get().lease_seconds)
+        services.queues().hide(message.queue, message.receipt, settings.get().hidden_seconds)
     except Unavailable as error:
         logger.warning("message kept", extra={"cause": error.message, "message_id": message.message_id})
         return False

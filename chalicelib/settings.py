@@ -76,9 +76,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     parser_seconds: int = 120
     # PDF pages beyond which a file is refused.
     max_pdf_pages: int = 2000
+    # Languages of text in pictures and scans, as Tesseract names its models, joined by "+": eng+deu.
+    ocr_languages: str = "eng"
+    # Longest recording or film that is transcribed (4 h).
+    max_media_seconds: int = 4 * 3600
+    # Whisper's model: a name ("base", "small" …) or the path of a folder that holds one.
+    whisper_model: str = "base"
+    # Folder that models by name are kept in; empty: `~/.cache/syncboard/models`.
+    model_folder: str = ""
+    # For sites of films: a proxy (`http://user:password@host:port`, its address allowed by `network_allow` where it
+    # is not public), and the path of a file of cookies in Netscape's format.
+    media_proxy: str | None = None
+    media_cookies: str | None = None
     # Origin allowed by CORS on AWS; the page itself is served from the API's own origin.
     cors_origin: str = ""
     log_level: str = "INFO"
+
+    @property
+    def hidden_seconds(self) -> int:
+        """How long a message is hidden at a time: until the lease of its run may be taken over by anybody's clock."""
+        return self.lease_seconds + self.clock_skew_seconds
 
     def queue_url(self, queue: str) -> str:
         """Return the URL of `queue`, or raise SettingsError naming the variable."""
@@ -109,6 +126,11 @@ def load(environ: Mapping[str, str]) -> Settings:
             except msgspec.ValidationError as error:
                 raise SettingsError(f"{variable}={environ[variable]!r}: {error}") from None
     return msgspec.convert(values, Settings)
+
+
+def openmp_thread_limit() -> str | None:
+    """Return the process's OMP_THREAD_LIMIT as it is now, or None: speech recognition must not run with it."""
+    return os.environ.get("OMP_THREAD_LIMIT")
 
 
 @lru_cache(maxsize=1)

@@ -262,7 +262,7 @@ def check_functions(data: Template, functions: Template) -> list[Finding]:
     """Make every check that reads the functions' template, merged or not."""
     return [
         *visibility_covers_timeouts(data, functions),
-        *time_limits_are_outlived(functions, max(task.hard_seconds for task in TASKS.values())),
+        *time_limits_are_outlived(functions, max(task.limits.hard_seconds for task in TASKS.values())),
         *failed_records_come_back_alone(functions),
         *concurrency_is_possible(functions),
         *settings_are_set(functions),

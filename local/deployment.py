@@ -23,6 +23,7 @@ from chalicelib.settings import QUEUES, queue_variable
 from infra import templates
 from local import stack_properties, stack_template
 from local.emulator import EmulatorLostState
+from local.emulator_snapshots import SAVED
 from local.sessions import LOCAL_CREDENTIALS, LOCAL_REGION, Session
 from local.stack_properties import Finding
 
@@ -142,12 +143,21 @@ def check_marker(marker: Path, endpoint_url: str, region: str = LOCAL_REGION) ->
         raise DeploymentError(
             f"looking for what was deployed at {endpoint_url}: {_reason(error, endpoint_url)}"
         ) from error
-    if missing:
+    if missing and not _saved_since(marker):
+        # Killed within seconds of the first deployment: nothing was there to lose.
+        marker.unlink()
+    elif missing:
         raise EmulatorLostState(
             f"The emulator came back without {', '.join(missing)}, deployed on {deployed['deployed_at']}. "
             f"Its data in {marker.parent} is lost or damaged: restore it from a backup, or delete the folder to "
             "begin with empty data."
         )
+
+
+def _saved_since(marker: Path) -> bool:
+    """Tell whether the emulator saved its state after the marker was written."""
+    saved = marker.parent / SAVED
+    return saved.exists() and saved.stat().st_mtime_ns >= marker.stat().st_mtime_ns
 
 
 def _exists(look: Callable[[], object]) -> bool:

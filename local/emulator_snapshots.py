@@ -14,7 +14,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import IO, Any, Final
+
+# Beside the snapshots: its time is that of the newest one, whatever became of them.
+SAVED: Final = "saved"
 
 
 class Snapshots:
@@ -46,6 +49,7 @@ class Snapshots:
             _sync(path)
         partial.rename(partial.with_suffix(""))
         _sync(self._root)
+        (self._root.parent / SAVED).touch()
         if previous:
             shutil.rmtree(previous)
 

@@ -32,6 +32,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     max_pages: int = 2000
 
 
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A passage of a recording."""
+
+    # Seconds from the recording's start.
+    start: float
+    end: float
+    text: str
+
+
 class Extracted(msgspec.Struct, frozen=True, kw_only=True):
     """What a file says. Text is Unicode with `\\n` line ends and no control characters but tab."""
 
@@ -41,12 +50,14 @@ class Extracted(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     # The kind that it was read as: "text", "markdown", "code", "pdf" …
     source_type: str
-    # Programming language of code; None for prose.
+    # Programming language of code ("python"), or human language of speech ("en"); else None.
     language: str | None = None
     # Number of pages, where the format has pages.
     pages: int | None = None
     # Pages (1 is the first) that show something but hold no text: scans, for OCR to read.
     pages_without_text: tuple[int, ...] = ()
+    # What was said when, where the source is a recording; empty for anything else.
+    segments: tuple[Segment, ...] = ()
     # What the file says about itself: "author", "created", "encoding" …
     metadata: dict[str, str] = {}
     # What went wrong without making the text useless, one sentence each, for people.

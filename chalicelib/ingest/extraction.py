@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, cast
 
-import msgspec
-
 from chalicelib import settings
 from chalicelib.errors import EmptyFile
 from chalicelib.ingest.confinement import Limits
 from chalicelib.ingest.content import ContentType
 from chalicelib.ingest.document import Extracted, ProgressCallback, Source, ignore_progress
 from chalicelib.ingest.formats import Format, format_for
+from chalicelib.ingest.reading import ExtractionLimits
 from chalicelib.ingest.sandbox import run_sandboxed
 
 __all__ = ["Extracted", "ExtractionLimits", "Parser", "extract", "limits_of"]
@@ -25,17 +24,6 @@ class Parser(Protocol):
 
     def __call__(self, source: Source, *, on_progress: ProgressCallback) -> Extracted:
         """Read `source`; raise a PermanentError that says what is wrong with it."""
-
-
-class ExtractionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What reading one file may cost."""
-
-    # Address space of the parser, in bytes.
-    memory_bytes: int
-    # Wall and CPU time, in seconds.
-    seconds: float
-    # Pages beyond which a document is refused.
-    max_pages: int
 
 
 def limits_of(given: settings.Settings) -> ExtractionLimits:

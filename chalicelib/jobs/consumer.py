@@ -17,7 +17,15 @@ from chalicelib import settings
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import MAX_DELAY_SECONDS, Queues, Received
 from chalicelib.aws.table import Table
-from chalicelib.errors import SyncBoardError, Unavailable, WorkerLost
+from chalicelib.errors import (
+    Cancelled,
+    HandOver,
+    HardTimeLimit,
+    StaleRun,
+    SyncBoardError,
+    Unavailable,
+    WorkerLost,
+)
 from chalicelib.jobs import messages, stopping
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.ending import Ending
@@ -32,10 +40,12 @@ from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.supervisor import Limits, Order, Supervisor
 from chalicelib.jobs.transitions import Lease, RunToken
 from chalicelib.logs import logger
-from chalicelib.tasks.registry import TASKS
+from chalicelib.tasks.registry import TASKS, limits_of
 
 # Kept free at the end of a function's time to write the outcome.
 _MARGIN_SECONDS = 15.0
+# A four-hour recording takes a handful of hops; this many are a loop.
+_MAX_HOPS = 50
 # How long a job of an owner at the running cap is put off.
 _CAP_DELAY_SECONDS = 2.0
 # Longer than a worker's long poll against an emulator.
@@ -170,11 +180,11 @@ class Consumer:
     # --- While it runs -------------------------------------------------------------------------------------
 
     def _limits(self, job: Job, deadline: float) -> Limits:
-        task = TASKS[job.task]
+        limits = limits_of(job.task, job.queue)
         left = max(1.0, deadline - time.monotonic() - _MARGIN_SECONDS)
         return Limits(
-            soft=min(task.soft_seconds, left),
-            hard=min(task.hard_seconds, left + _MARGIN_SECONDS / 2),
+            soft=min(limits.soft_seconds, left),
+            hard=min(limits.hard_seconds, left + _MARGIN_SECONDS / 2),
             beat=settings.get().lease_seconds / 3,
         )
 
@@ -183,7 +193,7 @@ class Consumer:
         fields = msgspec.to_builtins(progress) if progress else {}
         try:
             row = self.store.renew(token, lease_until=self._lease_end(), progress=fields)
-            self._hide(message, settings.get().lease_seconds)
+            self._hide(message, settings.get().hidden_seconds)
         except Refused:
             return Order.ABANDON
         except Unavailable as error:
@@ -206,15 +216,32 @@ class Consumer:
     def _settle(self, job: Job, token: RunToken, error: dict[str, Any]) -> None:
         """Write a run's bad end. Refused: the job went on without this run, so there is nothing to write."""
         try:
-            if error["type"] == "stale_run":
+            if error["type"] == StaleRun.type:
                 return
-            if error["type"] == "cancelled":
+            if error["type"] == Cancelled.type:
                 self.store.revoke(job, token=token)
+            elif error["type"] == HandOver.type:
+                self._hand_over(job, token, error)
             else:
                 self._retry_or_fail(job, token, error)
         except Refused as refusal:
             state = refusal.job.state if refusal.job else None
             logger.info("outcome void", extra={"job_id": job.job_id, "state": state})
+
+    def _hand_over(self, job: Job, token: RunToken, order: dict[str, Any]) -> None:
+        """Pass a job on within its attempt: to the queue whose function can do what comes next, or to a fresh run."""
+        if job.hops >= _MAX_HOPS:
+            endless = HardTimeLimit(f"The work was handed on {_MAX_HOPS} times and did not come to an end.")
+            self.store.fail(job, endless.as_dict(), token=token)
+            return
+        handed = self.store.hand_over(
+            token,
+            dispatch=job.dispatch + 1,
+            queue=order["queue"],
+            message=order["message"],
+            check_at=now_ms() + CHECK_AFTER_MS,
+        )
+        send_or_leave(self.store, self.queues, handed)
 
     def _give_back(self, job: Job, token: RunToken) -> None:
         """The worker stops: another one starts this job over at once, and no attempt is spent."""

@@ -11,8 +11,7 @@ from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.fairness import Window
-from chalicelib.jobs.job import Job, text_key, text_prefix
-from chalicelib.jobs.states import State
+from chalicelib.jobs.job import Job, published_ids, text_prefix, text_stem
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.webhooks import delivery_job
 
@@ -29,11 +28,13 @@ class Ending:
     def after(self, job: Job) -> None:
         """Do what follows the end of `job`, given as it stands now."""
         Window(self.table, self.queues, job.owner).leave(job.job_id)
+        if not job.check_at:
+            return  # its last transition knew that nothing must follow
         if job.webhook:
             self._deliver(job)
-            self.store.unwatch(job)
-        if job.attempt > 1 or (job.attempt and job.state is not State.SUCCESS):
+        if job.attempt:
             self.remove_leftovers(job)
+        self.store.unwatch(job)
 
     def _deliver(self, job: Job) -> None:
         """Make the job that posts the webhook: once, for its id derives from this job's."""
@@ -45,8 +46,8 @@ class Ending:
         send_or_leave(self.store, self.queues, delivery)
 
     def remove_leftovers(self, job: Job) -> None:
-        """Delete the texts that runs of a job wrote and did not publish: a killed run can't do it itself."""
-        published = text_key(job, (job.result or {}).get("doc_id", ""))
+        """Delete what runs of a job wrote and did not publish: a killed run can't do it itself."""
+        published = tuple(text_stem(job, doc_id) for doc_id in published_ids(job))
         for key in self.objects.keys(text_prefix(job.job_id)):
-            if key != published:
+            if not key.startswith(published):
                 self.objects.delete(key)

@@ -22,7 +22,7 @@ from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import CHECK_AFTER_MS, Job, now_ms
-from chalicelib.jobs.states import Stage
+from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.submission import source_params
 from chalicelib.logs import logger
@@ -72,7 +72,8 @@ class Intake:
             if job is None or job.params.get("source") != key:
                 logger.warning("upload for no job", extra={"key": key})
                 continue
-            if job.stage == Stage.AWAITING_UPLOAD:
+            # A job that was ended while it waited still names the stage at which it ended.
+            if job.state is State.PENDING and job.stage == Stage.AWAITING_UPLOAD:
                 self.start(job, version=version)
 
     def start(self, job: Job, *, version: str | None = None) -> bool:

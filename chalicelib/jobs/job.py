@@ -40,6 +40,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     percent: int = 0
     # Runs counted so far, and those allowed.
     attempt: int = 0
+    # How often it was handed over to another run within an attempt.
+    hops: int = 0
     # Number of the only message that may start it.
     dispatch: int = 0
     # The run that holds it, until when, and where that run is.
@@ -117,9 +119,21 @@ def text_prefix(job_id: str) -> str:
     return f"texts/{job_id}/"
 
 
+def text_stem(job: Job, doc_id: str) -> str:
+    """Return what the keys begin with of all that the current attempt of `job` stores of one document."""
+    return f"{text_prefix(job.job_id)}{job.attempt}-{doc_id}."
+
+
 def text_key(job: Job, doc_id: str) -> str:
     """Return where the text of a document is that the current attempt of `job` writes."""
-    return f"{text_prefix(job.job_id)}{job.attempt}-{doc_id}.txt"
+    return f"{text_stem(job, doc_id)}txt"
+
+
+def published_ids(job: Job) -> list[str]:
+    """Return the ids of the documents that an ended job published, as its result names them."""
+    result = job.result or {}
+    found = [result, *result.get("documents", [])]
+    return [document["doc_id"] for document in found if "doc_id" in document]
 
 
 def new_id() -> str:

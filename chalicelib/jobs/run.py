@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
 from chalicelib.jobs import cost, counters
+from chalicelib.jobs.checkpoint import JobCheckpoint
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import PERCENT, Stage, State
 from chalicelib.jobs.store import JobStore
@@ -43,16 +45,31 @@ class Run:
     """Handed to a task. Not thread-safe; lives in the process that does the work."""
 
     def __init__(
-        self, job: Job, *, table: Table, objects: Objects, folder: Path, report: Callable[[Progress], None]
+        self,
+        job: Job,
+        *,
+        table: Table,
+        objects: Objects,
+        folder: Path,
+        report: Callable[[Progress], None],
+        seconds: float = float("inf"),
     ) -> None:
         self.job = job
         self.table = table
         self.objects = objects
         # Private temporary folder, removed after the run.
         self.folder = folder
+        # What earlier runs of the job have done already.
+        self.checkpoint = JobCheckpoint(objects, job)
         self._report = report
-        self._percent = 0
+        self._end = time.monotonic() + seconds
+        # A job that was handed over goes on where it was.
+        self._percent = job.percent
         self._kept: list[str] = []
+
+    def seconds_left(self) -> float:
+        """Return how long this run may go on before it is told to stop."""
+        return self._end - time.monotonic()
 
     def progress(self, stage: Stage, message: str, *, share: float = 0.0) -> None:
         """Report a stage; `share` (0 to 1) of the way to the next one. Never goes back."""
@@ -92,6 +109,7 @@ class Run:
             result=publication.result,
             warnings=list(publication.warnings),
             cost=cost.of_run(self.job),
+            leftovers=self.checkpoint.used,
         )
 
     def _judge_refusal(self) -> None:

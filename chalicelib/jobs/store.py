@@ -14,6 +14,7 @@ from chalicelib.jobs.transitions import (
     UNCHECKED,
     Lease,
     RunToken,
+    must_follow,
     standing,
     start_fields,
     taking,
@@ -181,6 +182,7 @@ class JobStore:
                     "message": message,
                     "check_at": check_at,
                 },
+                add={"hops": 1},
                 note=message,
                 attempt=token.attempt,
             )
@@ -201,7 +203,7 @@ class JobStore:
             },
             note=error["type"],
             attempt=job.attempt,
-            watched=bool(job.webhook),
+            watched=must_follow(job),
         )
         return self.end(job, update, State.FAILURE)
 
@@ -215,7 +217,7 @@ class JobStore:
             fields={"message": "Cancelled", "standing": standing(job.owner, State.REVOKED)},
             note="cancelled",
             attempt=job.attempt,
-            watched=bool(job.webhook),
+            watched=must_follow(job),
         )
         return self.end(job, update, State.REVOKED)
 

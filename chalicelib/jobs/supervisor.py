@@ -21,7 +21,7 @@ import msgspec
 from chalicelib.errors import Cancelled, HardTimeLimit, SoftTimeLimit, StaleRun
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.run import Progress
-from chalicelib.jobs.workchild import CANCEL_SIGNAL, SOFT_LIMIT_SIGNAL, Note, Outcome, serve
+from chalicelib.jobs.workchild import CANCEL_SIGNAL, SOFT_LIMIT_SIGNAL, Assignment, Note, Outcome, serve
 
 # Between two writes of progress, and from an interruption to the kill.
 PROGRESS_SECONDS = 1.0
@@ -93,7 +93,7 @@ class Supervisor:
         process, pipe = self._child()
         watch = _Watch(limits)
         try:
-            pipe.send_bytes(msgspec.msgpack.encode(job))
+            pipe.send_bytes(msgspec.msgpack.encode(Assignment(job=job, seconds=limits.soft)))
             outcome = self._watch(process, pipe, watch, heartbeat)
         except (EOFError, OSError):
             outcome = None

@@ -21,7 +21,7 @@ from chalicelib.errors import RetryAfter
 from chalicelib.jobs.job import Job, job_key, now_ms, pack
 from chalicelib.jobs.states import SOURCES, TERMINAL, Stage, State
 
-# An ended job with a webhook is looked at after this, in case its run died before it sent it.
+# An ended job that must be followed up is looked at after this, in case its run died before it could.
 _WATCH_MS = 30_000
 _TRANSACT_TRIES = 12
 # How long a run is put off, uncounted, that found its owner's library too busy.
@@ -148,12 +148,23 @@ def taking(job_id: str, lease: Lease, fields: dict[str, Any], *also: Condition) 
     )
 
 
+def must_follow(job: Job) -> bool:
+    """Tell whether the end of `job` by an error or a cancel has to be followed up: a webhook, pieces of a run."""
+    return bool(job.webhook or job.attempt)
+
+
 def success(
-    job: Job, *, result: dict[str, Any], warnings: list[str], cost: dict[str, Any] | None = None
+    job: Job,
+    *,
+    result: dict[str, Any],
+    warnings: list[str],
+    cost: dict[str, Any] | None = None,
+    leftovers: bool = False,
 ) -> Update:
     """Build the write that ends a running job in SUCCESS; it goes into the transaction that publishes its effects.
 
-    Refused once a cancel was asked for: what the owner was told stands.
+    `leftovers`: this run knows of pieces to remove; those of earlier runs are always looked for. Refused once a
+    cancel was asked for: what the owner was told stands.
     """
     return transition(
         job.job_id,
@@ -169,5 +180,5 @@ def success(
         },
         note="published",
         attempt=job.attempt,
-        watched=bool(job.webhook),
+        watched=bool(job.webhook or job.attempt > 1 or job.hops or leftovers),
     )

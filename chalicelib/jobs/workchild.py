@@ -29,6 +29,14 @@ SOFT_LIMIT_SIGNAL = signal.SIGUSR1
 CANCEL_SIGNAL = signal.SIGUSR2
 
 
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parent wants done."""
+
+    job: Job
+    # Until the soft limit.
+    seconds: float
+
+
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome"):
     """How a run ended. No error: it published."""
 
@@ -59,24 +67,30 @@ def serve(pipe: Connection) -> None:
         logger.info("folders of killed runs removed", extra={"folders": left})
     while True:
         try:
-            job = msgspec.msgpack.decode(pipe.recv_bytes(), type=Job)
+            assignment = msgspec.msgpack.decode(pipe.recv_bytes(), type=Assignment)
         except (EOFError, OSError):
             return
-        pipe.send_bytes(msgspec.msgpack.encode(_work(job, pipe)))
+        pipe.send_bytes(msgspec.msgpack.encode(_work(assignment, pipe)))
 
 
-def _work(job: Job, pipe: Connection) -> Outcome:
+def _work(assignment: Assignment, pipe: Connection) -> Outcome:
     config = settings.get()
     METER.start()
-    with folders.private_folder(folders.RUN_FOLDER) as folder:
-        run = Run(
-            job,
-            table=DynamoTable(config.table),
-            objects=Objects(config.bucket),
-            folder=folder,
-            report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
-        )
-        return outcome_of(run)
+    try:
+        with folders.private_folder(folders.RUN_FOLDER) as folder:
+            run = Run(
+                assignment.job,
+                table=DynamoTable(config.table),
+                objects=Objects(config.bucket),
+                folder=folder,
+                report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
+                seconds=assignment.seconds,
+            )
+            return outcome_of(run)
+    except OSError:
+        # The folder can't be made or removed: the disk is full or broken, and the job is not to blame.
+        logger.exception("no folder to work in", extra={"job_id": assignment.job.job_id})
+        return Outcome(error=_UNEXPECTED)
 
 
 def outcome_of(run: Run) -> Outcome:

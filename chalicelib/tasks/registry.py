@@ -11,6 +11,20 @@ import msgspec
 from chalicelib.jobs.run import Run
 
 
+class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """When a run is told to stop, and when it is killed, in seconds from its start."""
+
+    soft_seconds: float = 540.0
+    hard_seconds: float = 600.0
+
+
+# Queues whose work takes longer: as long as a function on Lambda may, less what ending takes.
+_LONGER: Final = {
+    "uploads-ocr": TimeLimits(soft_seconds=840.0, hard_seconds=870.0),
+    "uploads-media": TimeLimits(soft_seconds=840.0, hard_seconds=870.0),
+}
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of work."""
 
@@ -20,9 +34,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     # `module:function` of the code, which takes a Run.
     target: str
-    # Told to stop, and killed, after this many seconds.
-    soft_seconds: float = 540.0
-    hard_seconds: float = 600.0
+    # How long a run may take, but for queues whose work takes longer.
+    limits: TimeLimits = TimeLimits()
     # Attempts and backoff, where they differ from the settings' (0: they don't).
     max_attempts: int = 0
     backoff_seconds: float = 0.0
@@ -56,8 +69,7 @@ TASKS: Final[dict[str, Task]] = {
             name="deliver_webhook",
             queue="low_priority",
             target="chalicelib.tasks.deliver_webhook:deliver_webhook",
-            soft_seconds=50.0,
-            hard_seconds=60.0,
+            limits=TimeLimits(soft_seconds=50.0, hard_seconds=60.0),
             max_attempts=14,
             backoff_seconds=10.0,
             backoff_cap_seconds=3600.0,
@@ -67,10 +79,14 @@ TASKS: Final[dict[str, Task]] = {
             name="noop",
             queue="low_priority",
             target="chalicelib.tasks.noop:noop",
-            soft_seconds=5.0,
-            hard_seconds=10.0,
+            limits=TimeLimits(soft_seconds=5.0, hard_seconds=10.0),
             light=True,
             submittable=True,
         ),
     )
 }
+
+
+def limits_of(task: str, queue: str) -> TimeLimits:
+    """Return the time limits of a task's run on a queue."""
+    return _LONGER.get(queue, TASKS[task].limits)

@@ -38,8 +38,9 @@ class Intake:
         while not self._stopping.is_set():
             received = self._receiver.receive(MAX_BATCH)
             if not received:
+                self._receiver.rest()
                 continue
-            event = sqs_event(received, visibility=settings.get().lease_seconds)
+            event = sqs_event(received, visibility=settings.get().hidden_seconds)
             answer = invoke(Call(function="intake", event=event, seconds=INTAKE_SECONDS))
             keep = {message.message_id for message in received} if answer.error else failed_ids(answer.result)
             delete([message for message in received if message.message_id not in keep])

@@ -39,8 +39,8 @@ class Environment:
         return self._pipe is not None
 
     def call(self, call: Call) -> Answer:
-        """Run one call; start the process if there is none. Raise EnvironmentLost."""
-        pipe = self._pipe or self.start()
+        """Run one call; start the process if there is none, or none any more. Raise EnvironmentLost."""
+        pipe = self._ready() or self.start()
         try:
             pipe.send_bytes(msgspec.msgpack.encode(call))
             if not pipe.poll(call.seconds + _KILL_AFTER_SECONDS):
@@ -57,19 +57,28 @@ class Environment:
 
     def start(self) -> Connection:
         """Start the process ahead of its first call and wait until it is ready. Raise EnvironmentLost."""
-        self._pipe, theirs = _context().Pipe()
-        self._process = _context().Process(target=serve, args=(theirs,), name="environment")
-        self._process.start()
-        theirs.close()
-        self.jobs = 0
-        pipe = self._pipe
+        pipe: Connection
+        pipe, theirs = _context().Pipe()
+        self._pipe, self.jobs = pipe, 0
         try:
+            with theirs:
+                process = _context().Process(target=serve, args=(theirs,), name="environment")
+                process.start()
+                self._process = process
             if pipe.poll(_START_SECONDS) and pipe.recv_bytes():
                 return pipe
-        except (EOFError, OSError):
-            pass
+        except (EOFError, OSError) as error:
+            # OSError: no memory for another process. EOFError: it died, or the fork server did.
+            logger.warning("a process did not start", extra={"cause": repr(error)})
         self.kill()
         raise EnvironmentLost("a new process did not become ready")
+
+    def _ready(self) -> Connection | None:
+        """Return the pipe to a process that waits for a call. Idle, it sends nothing: what can be read is its end."""
+        if self._pipe is not None and self._pipe.poll():
+            logger.warning("a process ended while it had nothing to do; starting another")
+            self.kill()
+        return self._pipe
 
     def interrupt(self) -> None:
         """Ask the process to give its job back and end."""

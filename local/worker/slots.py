@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
-import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -38,6 +39,13 @@ class Parcel(msgspec.Struct, frozen=True, order=True):
     since: float
 
 
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """Room for one parcel, kept while a poller receives."""
+
+    # Every other poller has room, too: nobody waits for the end of this one's poll.
+    patient: bool
+
+
 class _Slot:
     """One environment and the thread that feeds it."""
 
@@ -52,10 +60,15 @@ class _Slot:
 class Slots:
     """Grows and shrinks; pollers ask it for room. Every method may be called from any thread."""
 
-    def __init__(self, *, max_jobs: int) -> None:
+    def __init__(self, *, max_jobs: int, pollers: int = 1) -> None:
         self.jobs_done = 0
         self._max_jobs = max_jobs
-        self._line: queue.PriorityQueue[Parcel] = queue.PriorityQueue()
+        self._pollers = pollers
+        # Urgencies of the pollers that want room, and how many got it and are receiving.
+        self._asking: list[int] = []
+        self._reserved = 0
+        # A heap: what waits for a slot.
+        self._line: list[Parcel] = []
         self._numbers = itertools.count()
         self._slots: list[_Slot] = []
         # Guards the slots and is notified of every change of room.
@@ -100,24 +113,50 @@ class Slots:
 
     # --- The line --------------------------------------------------------------------------------------------
 
-    def wait_for_room(self) -> bool:
-        """Wait until a parcel put now would be run at once, or nearly so; False when closing."""
+    @contextmanager
+    def room(self, urgency: int) -> Iterator[Room | None]:
+        """Wait until a parcel put now would be run at once, or nearly so, and keep that room; None when closing.
+
+        Nobody receives what nobody can run: a message that waits in a worker is hidden from all others, and each
+        time that it is given back brings it nearer to the dead letters. The most urgent poller goes first.
+        """
         with self._room:
-            self._room.wait_for(lambda: self._closing or self._has_room())
-        return not self._closing
+            self._asking.append(urgency)
+            try:
+                self._room.wait_for(
+                    lambda: self._closing or (urgency == min(self._asking) and self._has_room())
+                )
+            finally:
+                self._asking.remove(urgency)
+            self._reserved += 1
+            others = self._pollers - self._reserved
+            room = None if self._closing else Room(patient=self._free() - self._reserved >= others)
+            self._room.notify_all()
+        try:
+            yield room
+        finally:
+            with self._room:
+                self._reserved -= 1
+                self._room.notify_all()
+
+    def _free(self) -> int:
+        """Return how many slots would run a parcel at once, beyond those that the line needs."""
+        return sum(slot.ready and slot.parcel is None for slot in self._slots) - len(self._line)
 
     def _has_room(self) -> bool:
         """Tell whether a slot is free; while all work on light jobs, one more parcel may be on its way."""
-        free = sum(slot.ready and slot.parcel is None for slot in self._slots)
-        if free > self._line.qsize():
+        if self._free() > self._reserved:
             return True
         working = [slot.parcel for slot in self._slots if slot.parcel]
-        return bool(working) and all(parcel.light for parcel in working) and self._line.empty()
+        nothing_comes = not self._line and not self._reserved
+        return bool(working) and all(parcel.light for parcel in working) and nothing_comes
 
     def put(self, urgency: int, messages: Sequence[Received], *, light: bool) -> None:
         """Have messages of one queue worked on in one call."""
-        number = next(self._numbers)
-        self._line.put(Parcel(urgency, number, tuple(messages), light, time.monotonic()))
+        with self._room:
+            parcel = Parcel(urgency, next(self._numbers), tuple(messages), light, time.monotonic())
+            heapq.heappush(self._line, parcel)
+            self._room.notify_all()
 
     # --- Stopping --------------------------------------------------------------------------------------------
 
@@ -153,17 +192,18 @@ class Slots:
             if self._closing:
                 break
             time.sleep(_START_AGAIN_SECONDS)
-        while not slot.retiring and not (self._closing and self._line.empty()):
-            parcel = self._next()
+        while not slot.retiring and not (self._closing and not self._line):
+            parcel = self._next(slot)
             if parcel is None:
                 continue
-            self._occupy(slot, parcel)
             try:
-                self._run(slot.environment, parcel)
+                self._handle(slot.environment, parcel)
                 if not slot.environment.started and not self._closing:
                     self._start(slot)  # recycled or lost: the next job shall not wait for it
             finally:
-                self._occupy(slot, None)
+                with self._room:
+                    slot.parcel = None
+                    self._room.notify_all()
         slot.environment.kill()
         with self._room:
             self._slots.remove(slot)
@@ -180,26 +220,26 @@ class Slots:
             self._room.notify_all()
         return True
 
-    def _next(self) -> Parcel | None:
-        try:
-            parcel = self._line.get(timeout=min(0.05, _LOOK_SECONDS) if self._closing else _LOOK_SECONDS)
-        except queue.Empty:
-            return None
-        # Waited so long that its visibility may end before the job is taken: somebody else may have it.
+    def _next(self, slot: _Slot) -> Parcel | None:
+        """Take the most urgent parcel of the line into `slot`; None after a while without one."""
+        with self._room:
+            self._room.wait_for(lambda: self._line or self._closing or slot.retiring, _LOOK_SECONDS)
+            if not self._line or slot.retiring:
+                return None
+            slot.parcel = heapq.heappop(self._line)
+            return slot.parcel
+
+    def _handle(self, environment: Environment, parcel: Parcel) -> None:
+        """Run a parcel, or give it back where it waited so long that somebody else may soon have it."""
         late = time.monotonic() - parcel.since > settings.get().lease_seconds / 2
         if late or self._closing:
             release(parcel.messages)
-            return None
-        return parcel
-
-    def _occupy(self, slot: _Slot, parcel: Parcel | None) -> None:
-        with self._room:
-            slot.parcel = parcel
-            self._room.notify_all()
+        else:
+            self._run(environment, parcel)
 
     def _run(self, environment: Environment, parcel: Parcel) -> None:
         function = parcel.messages[0].queue
-        event = sqs_event(parcel.messages, visibility=settings.get().lease_seconds)
+        event = sqs_event(parcel.messages, visibility=settings.get().hidden_seconds)
         try:
             answer = environment.call(Call(function=function, event=event, seconds=FUNCTION_SECONDS))
         except EnvironmentLost as error:

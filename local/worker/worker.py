@@ -28,7 +28,7 @@ class Worker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.slots = Slots(max_jobs=options.max_jobs_per_process)
+        self.slots = Slots(max_jobs=options.max_jobs_per_process, pollers=len(options.queues))
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._reporter = Reporter(options.queues, self.slots, self._stopping)

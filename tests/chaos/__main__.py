@@ -102,7 +102,7 @@ def run(storms: Sequence[Storm], *, jobs: int, seed: int, data: Path, console: C
                 console.print(f"  {error}; the stack said last:\n{tail}", highlight=False, markup=False)
                 raise
             outcomes = ", ".join(f"{number} {name}" for name, number in result.findings.outcomes.items())
-            console.print(f"  {outcomes}; {len(result.findings.warnings)} warnings", highlight=False)
+            console.print(f"  {outcomes}", highlight=False)
             for violation in result.violations:
                 console.print(f"  {violation}", style="red", highlight=False, markup=False)
             results.append(result)
@@ -119,7 +119,6 @@ def show(results: Sequence[Result], *, seed: int, console: Console) -> None:
         "executions/job",
         "most",
         "by sweeper",
-        "orphans",
         "took",
         "verdict",
     ):
@@ -133,7 +132,6 @@ def show(results: Sequence[Result], *, seed: int, console: Console) -> None:
             f"{found.mean_executions:.2f}",
             str(found.max_executions),
             str(result.swept),
-            str(len(found.warnings)),
             f"{result.took:.0f} s",
             "[red]violated" if result.violations else "[green]holds",
         )

@@ -22,8 +22,6 @@ from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents, partition
 from chalicelib.settings import QUEUES
 
-# Whether a text that no document names counts as a violation, or only as a warning.
-ORPHANS_ARE_VIOLATIONS: Final = False
 INGESTIONS: Final = frozenset({"process_file_upload", "process_url_upload"})
 
 
@@ -79,8 +77,6 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Broken promises, in words; none: all is well.
     violations: list[str]
-    # What is not right but allowed for now.
-    warnings: list[str]
     jobs: int
     # Jobs by final state, failures by their error: "FAILURE worker_lost".
     outcomes: dict[str, int]
@@ -156,14 +152,11 @@ def judge(evidence: Evidence, *, dead_letters: Collection[str] = ()) -> Findings
         found = [*_ended(library), *_effects(library), *_sums(library)]
         violations += [f"{owner}: {violation}" for violation in found]
     lost, orphans = _texts(evidence)
-    violations += lost
-    if ORPHANS_ARE_VIOLATIONS:
-        violations += orphans
+    violations += [*lost, *orphans]
     jobs = [job for library in evidence.libraries.values() for job in library.jobs]
     runs = [executions(job) for job in jobs]
     return Findings(
         violations=violations,
-        warnings=[] if ORPHANS_ARE_VIOLATIONS else orphans,
         jobs=len(jobs),
         outcomes=dict(Counter(map(outcome, jobs)).most_common()),
         mean_executions=sum(runs) / max(1, len(runs)),

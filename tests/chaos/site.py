@@ -152,7 +152,7 @@ class Site:
             "POWERTOOLS_LOG_DEDUPLICATION_DISABLED": "true",
         }
         log = (self.data / "logs" / f"worker{shift:+g}.log").open("ab")
-        command = [sys.executable, "-m", "local.worker", "--die-with-parent"]
+        command = [sys.executable, "-m", "local.worker", "--die-with-parent", str(os.getpid())]
         with log, subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log) as worker:
             try:
                 yield

@@ -81,13 +81,13 @@ class Engine:
         call = messages.CallToWork(job_id=job.job_id, dispatch=job.dispatch if dispatch is None else dispatch)
         self.queues.send("uploads", messages.encode(call))
 
-    def deliver(self, *, seconds_left: float = 600.0) -> list[str]:
+    def deliver(self, *, seconds_left: float = 600.0, queue: str = "uploads") -> list[str]:
         """Receive and consume every visible message, delete as the platform does; return the ids kept."""
-        received = self.queues.receive("uploads", limit=100)
+        received = self.queues.receive(queue, limit=100)
         keep = self.consumer.consume(received, seconds_left=seconds_left)
         for message in received:
             if message.message_id not in keep:
-                self.queues.delete("uploads", message.receipt)
+                self.queues.delete(queue, message.receipt)
         return keep
 
     def row(self, job: Job) -> Job:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 import pytest
 
 from chalicelib import settings
-from chalicelib.errors import Unavailable
+from chalicelib.aws.expressions import Update
+from chalicelib.errors import HandOver, Unavailable
+from chalicelib.jobs.control import Control
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import State
 from chalicelib.jobs.stopping import Stopping
 from chalicelib.jobs.supervisor import Order
+from chalicelib.jobs.sweeper import Sweeper
 from chalicelib.jobs.transitions import RunToken
 from chalicelib.jobs.workchild import Outcome
 from tests.unit.engine import Engine, failing
@@ -274,6 +277,99 @@ def test_a_cancel_is_honoured_at_the_next_heartbeat(engine: Engine) -> None:
     engine.deliver()
     assert engine.row(job).state is State.REVOKED
     assert engine.left() == 0
+
+
+def _hand_over_to(queue: str) -> Callable[..., Outcome]:
+    return lambda _job, _beat: Outcome(
+        error=HandOver("A scan: on to text recognition.", queue=queue).as_dict()
+    )
+
+
+def test_a_hop_goes_on_in_another_queue_within_the_same_attempt(engine: Engine) -> None:
+    job = engine.job()
+    engine.send(job)
+    engine.work = _hand_over_to("uploads-ocr")
+    engine.deliver()
+    between = engine.row(job)
+    assert (between.state, between.run, between.queue) == (State.PROCESSING, "", "uploads-ocr")
+    assert (between.attempt, between.hops, between.dispatch) == (1, 1, 2)
+    assert engine.left() == 0
+    engine.work = lambda taken, _beat: engine.publish(taken)
+    engine.deliver(queue="uploads-ocr")
+    row = engine.row(job)
+    assert (row.state, row.attempt) == (State.SUCCESS, 1)
+    assert [run.run for run in engine.runs] == sorted({run.run for run in engine.runs})
+    assert len(engine.runs) == 2
+
+
+def test_a_message_from_before_a_hop_is_void(engine: Engine) -> None:
+    job = engine.job()
+    engine.send(job)
+    engine.work = _hand_over_to("uploads-ocr")
+    engine.deliver()
+    engine.send(job, dispatch=1)
+    engine.deliver()
+    assert len(engine.runs) == 1
+    assert engine.row(job).queue == "uploads-ocr"
+
+
+def test_a_hop_whose_message_is_lost_is_sent_again(engine: Engine) -> None:
+    job = engine.job()
+    engine.send(job)
+    engine.work = _hand_over_to("uploads-ocr")
+    engine.deliver()
+    engine.queues.messages["uploads-ocr"].clear()
+    engine.store.look_again(engine.row(job), check_at=now_ms() - 1)
+    Sweeper(engine.table, engine.queues, engine.objects).sweep()  # type: ignore[arg-type]
+    engine.work = lambda taken, _beat: engine.publish(taken)
+    engine.deliver(queue="uploads-ocr")
+    assert engine.row(job).state is State.SUCCESS
+
+
+def test_a_job_between_two_hops_can_be_cancelled(engine: Engine) -> None:
+    job = engine.job()
+    engine.send(job)
+    engine.work = _hand_over_to("uploads-ocr")
+    engine.deliver()
+    Control(engine.table, engine.queues, engine.consumer.ending).cancel(engine.row(job))
+    assert engine.row(job).state is State.REVOKED
+    engine.deliver(queue="uploads-ocr")
+    assert len(engine.runs) == 1
+
+
+def test_work_that_is_handed_on_without_end_fails(engine: Engine) -> None:
+    job = engine.job()
+    engine.send(job)
+    engine.work = _hand_over_to("uploads")
+    for _ in range(60):
+        engine.deliver()
+    row = engine.row(job)
+    assert row.state is State.FAILURE
+    assert row.error is not None
+    assert row.error["type"] == "hard_time_limit"
+    assert len(engine.runs) == 51
+
+
+def test_what_a_killed_run_left_is_removed_even_when_the_run_that_published_died_at_once(
+    engine: Engine,
+) -> None:
+    job = engine.job(attempt=1, state=State.RETRY)
+    engine.send(job)
+
+    def die_after_publishing(taken: Job, _beat: object) -> Outcome:
+        engine.objects.bodies[f"texts/{taken.job_id}/1-lost.txt"] = b"of the killed run"
+        engine.objects.bodies[f"texts/{taken.job_id}/2-d.txt"] = b"published"
+        engine.publish(taken)
+        raise Stopping
+
+    engine.work = die_after_publishing
+    with pytest.raises(Stopping):
+        engine.deliver()
+    engine.later(100)
+    engine.store.table.write(Update(key=job.key, set={"check_at": now_ms() - 1}))
+    Sweeper(engine.table, engine.queues, engine.objects).sweep()  # type: ignore[arg-type]
+    assert sorted(engine.objects.bodies) == [f"texts/{job.job_id}/2-d.txt"]
+    assert engine.row(job).check_shard == ""
 
 
 def test_a_worker_that_stops_gives_its_job_back_without_spending_the_attempt(engine: Engine) -> None:

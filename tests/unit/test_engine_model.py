@@ -270,6 +270,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.sweeper.sweep()
         for job_id, row in before.items():
             if row.check_shard and row.check_at <= self.now_ms():
+                assert not (row.state in TERMINAL and self.engine.row(row).check_shard)
                 self.predict_sweep(self.models[job_id], row, empty=empty)
 
     def predict_sweep(self, model: Model, row: Job, *, empty: bool) -> None:
@@ -332,10 +333,16 @@ class EngineMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_job_has_ended_or_is_watched(self) -> None:
-        """A job that waits or runs can be found by the sweeper, so nothing is lost with a message."""
+        """A job that waits or runs can be found by the sweeper, so nothing is lost with a message.
+
+        One that ended may be watched until what follows its end is done, by its run or by the sweeper.
+        """
         for job in getattr(self, "jobs", {}).values():
             row = self.engine.row(job)
-            assert bool(row.check_shard) is (row.state not in TERMINAL)
+            assert bool(row.check_shard) is bool(row.check_at)
+            assert row.check_shard or row.state in TERMINAL
+            if row.check_shard and row.state in TERMINAL:
+                assert row.check_at <= row.finished_at + 30_000
 
     @invariant()
     def timelines_are_legal(self) -> None:

@@ -100,6 +100,16 @@ def test_a_file_of_no_use_ends_its_job_with_the_reason(
     assert row.error["type"] == "unsupported_type"
 
 
+def test_a_repeated_event_for_a_file_of_no_use_changes_nothing(
+    engine: Engine, bucket: MemoryObjects, intake: Intake
+) -> None:
+    job, key = awaiting(engine, bucket, bytes(range(256)) * 10)
+    intake.handle(event(key))
+    before = engine.row(job)
+    intake.handle(event(key))
+    assert engine.row(job) == before
+
+
 def test_an_event_for_an_object_that_is_gone_leaves_the_job_waiting(
     engine: Engine, bucket: MemoryObjects, intake: Intake
 ) -> None:

@@ -21,7 +21,7 @@ from local import stack as module
 from local.advice import why_not_bound
 from local.console import Console
 from local.deployment import DeploymentError, check_marker
-from local.emulator import EmulatorError
+from local.emulator import EmulatorError, EmulatorLostState
 from local.restarts import WELL_SECONDS, Restarts
 from local.sessions import Session
 from local.stack import Stack, StackError, StackOptions, stop_on_signals
@@ -195,6 +195,35 @@ def test_a_marker_that_can_not_be_checked_is_a_failed_deployment(
     marker.write_text('{"table": "t", "bucket": "b", "queues": [], "deployed_at": "2026-01-01"}')
     with pytest.raises(DeploymentError, match=said):
         check_marker(marker, ENDPOINT)
+
+
+def _nothing(**_: Any) -> None:
+    raise ClientError({"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "Look")  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(("saved_at", "lost"), [(None, False), (-5, False), (5, True)])
+def test_an_emulator_killed_before_its_first_save_lost_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved_at: int | None, lost: bool
+) -> None:
+    clients = SimpleNamespace(
+        dynamodb=SimpleNamespace(describe_table=_nothing),
+        s3=SimpleNamespace(head_bucket=_nothing),
+        sqs=SimpleNamespace(get_queue_url=_nothing),
+    )
+    monkeypatch.setattr(Session, "data_clients", lambda _self: clients)
+    marker = tmp_path / "deployed.json"
+    marker.write_text('{"table": "t", "bucket": "b", "queues": [], "deployed_at": "2026-01-01"}')
+    if saved_at is not None:
+        saved = tmp_path / "saved"
+        saved.touch()
+        moment = marker.stat().st_mtime + saved_at
+        os.utime(saved, (moment, moment))
+    if lost:
+        with pytest.raises(EmulatorLostState):
+            check_marker(marker, ENDPOINT)
+    else:
+        check_marker(marker, ENDPOINT)
+    assert marker.exists() is lost
 
 
 def test_an_endpoint_where_nothing_runs_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,6 +125,15 @@ def test_the_next_child_removes_the_folder_of_a_killed_run(
     assert list(temporary.iterdir()) == []
 
 
+def test_a_full_disk_is_not_the_jobs_fault(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    outcome = supervisor.run(job("use_folder", file=str(tmp_path / "name")), GENEROUS, go_on)
+    assert outcome.error is not None
+    assert (outcome.error["type"], outcome.error["retryable"]) == ("internal_error", True)
+
+
 def test_a_child_that_dies_is_reported_and_replaced(supervisor: Supervisor, tmp_path: Path) -> None:
     outcome = supervisor.run(job("kill_itself"), GENEROUS, go_on)
     assert outcome.error is not None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+import psutil
 import pytest
 
 from chalicelib import functions, services, settings, workers
@@ -14,12 +19,12 @@ from chalicelib.errors import Unavailable
 from chalicelib.jobs import messages
 from chalicelib.jobs.job import now_ms
 from chalicelib.workers import ALIVE_SECONDS, Worker
-from local.worker import poller, slots
+from local.worker import poller, pool, slots
 from local.worker.chores import Reporter, resident_bytes
 from local.worker.environment import Answer, Call
 from local.worker.options import Options, parse
 from local.worker.poller import Poller, Receiver, split
-from local.worker.pool import EnvironmentLost
+from local.worker.pool import Environment, EnvironmentLost
 from local.worker.scaler import GROW_SECONDS, SHRINK_SECONDS, Scaler
 from local.worker.slots import Slots
 from tests.memory import MemoryQueues, MemoryTable
@@ -165,6 +170,16 @@ def test_real_queues_are_always_polled_long_because_a_message_ends_the_wait(queu
     for _ in range(3):
         receiver.receive(1)
     assert {wait for _, wait in queues.asked} == {20}
+
+
+def test_a_poll_that_keeps_others_waiting_is_short(queues: Polls, emulator: None) -> None:
+    receiver = Receiver("uploads", threading.Event())
+    receiver.receive(1, patient=False)
+    assert [wait for _, wait in queues.asked] == [0]
+    assert receiver.pause > 0
+    queues.call(1, light=False)
+    receiver.receive(1, patient=False)
+    assert receiver.pause == 0
 
 
 def test_what_arrives_while_the_worker_stops_is_given_back(queues: Polls) -> None:
@@ -336,6 +351,108 @@ def test_there_is_room_for_one_more_light_parcel_but_for_no_heavy_one(
         eventually(lambda: running.busy, lambda busy: busy == 0, seconds=10)
         release.clear()
     running.close()
+    assert running.join(10)
+
+
+def test_a_parcel_that_waited_too_long_is_given_back_and_the_pollers_are_told_of_the_room(
+    queues: Polls, played: type[Played], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queues.call(1, light=False)
+    running = Slots(max_jobs=10)
+    monkeypatch.setattr("local.worker.slots.time.monotonic", lambda: -1000.0)
+    running.put(0, queues.receive("uploads", limit=1), light=False)
+    monkeypatch.undo()
+    monkeypatch.setattr(services, "queues", lambda: queues)
+    monkeypatch.setattr(slots, "Environment", played)
+    running.grow()
+    with running.room(0) as room:
+        assert room is not None
+        assert queues.depth("uploads").visible == 1
+    running.close()
+    assert running.join(10)
+
+
+def _serve_echo(pipe: Any) -> None:
+    pipe.send_bytes(b"ready")
+    while True:
+        try:
+            pipe.recv_bytes()
+        except EOFError:
+            return
+        pipe.send_bytes(msgspec.msgpack.encode(Answer(result=os.getpid())))
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A way to start processes that has nothing to import."""
+    context = multiprocessing.get_context("fork")
+    monkeypatch.setattr(pool, "_context", lambda: context)
+    return context
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_that_died_while_idle_is_replaced_before_it_is_given_work(
+    monkeypatch: pytest.MonkeyPatch, forked: Any
+) -> None:
+    monkeypatch.setattr(pool, "serve", _serve_echo)
+    environment = Environment(max_jobs=10)
+    call = Call(function="uploads", event={}, seconds=10)
+    first = environment.call(call).result
+    os.kill(first, signal.SIGKILL)
+    eventually(
+        lambda: psutil.pid_exists(first) and psutil.Process(first).status(), lambda s: s in (False, "zombie")
+    )
+    second = environment.call(call).result
+    assert second != first
+    environment.kill()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_that_can_not_be_started_is_a_lost_environment(
+    monkeypatch: pytest.MonkeyPatch, forked: Any
+) -> None:
+    class Broken:
+        def __init__(self, **_: Any) -> None:
+            """Nothing."""
+
+        def start(self) -> None:
+            raise EOFError("the fork server is gone")
+
+    monkeypatch.setattr(forked, "Process", Broken, raising=False)
+    environment = Environment(max_jobs=10)
+    with pytest.raises(EnvironmentLost):
+        environment.start()
+    assert not environment.started
+    environment.kill()
+
+
+def test_a_poller_keeps_its_room_while_it_receives_and_the_most_urgent_comes_first(
+    queues: Polls, played: type[Played]
+) -> None:
+    running = Slots(max_jobs=10, pollers=3)
+    running.grow()
+    assert running.wait_until_ready(10)
+    came: list[int] = []
+
+    def poll(urgency: int) -> None:
+        with running.room(urgency) as room:
+            assert room is not None
+            came.append(urgency)
+
+    with running.room(0) as first:
+        assert first is not None
+        assert not first.patient
+        threads = [threading.Thread(target=poll, args=(urgency,)) for urgency in (2, 1)]
+        for thread in threads:
+            thread.start()
+        eventually(lambda: sorted(running._asking), lambda asking: asking == [1, 2], seconds=10)
+        assert came == []
+    for thread in threads:
+        thread.join(10)
+    assert came == [1, 2]
+    running.close()
+    with running.room(0) as none:
+        assert none is None
     assert running.join(10)
 
 
