@@ -34,6 +34,7 @@ from local.emulator_disk import DiskGuard
 from local.emulator_guard import SERVICES, BrowserGuard, restrict_resources
 from local.emulator_saver import OPEN_FILES, Changes, Saver
 from local.emulator_snapshots import Snapshots
+from local.emulator_speed import speed_up
 
 # Exit codes that `local.emulator` turns into errors of their own.
 EXIT_IN_USE: Final = 73
@@ -163,6 +164,7 @@ async def serve(options: argparse.Namespace, snapshots: Snapshots, lock: IO[str]
     # Read from the newest snapshot; `write_snapshot` sets it to a new directory at every save.
     persistence.STATE_DIR = str(snapshots.latest() or options.data / "state" / "none")
     restrict_resources()
+    speed_up()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -119,7 +119,9 @@ def use_private_memory() -> None:
     Python, `json.dumps` in C.
     """
     from ministack.core import persistence
+    from ministack.services import dynamodb
 
     copy.deepcopy = _identity  # type: ignore[assignment]
+    dynamodb.copy = copy
     persistence.json = SimpleNamespace(dump=_dump)
     gc.disable()

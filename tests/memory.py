@@ -187,6 +187,11 @@ class MemoryQueues:
             "receipt": "",
         }
 
+    def send_many(self, queue: str, bodies: Sequence[str], *, group: str | None = None) -> list[int]:
+        for body in bodies:
+            self.send(queue, body, group=group)
+        return []
+
     def receive(self, queue: str, *, limit: int = 1, wait: int = 0, visibility: int = 60) -> list[Received]:
         found: list[Received] = []
         for number, message in self.messages.get(queue, {}).items():

@@ -29,8 +29,11 @@ _CONFIG = Config(
     max_pool_connections=64,
     tcp_keepalive=True,
 )
+# Requests to table and queues are built by this package alone, and checking each against botocore's model takes a
+# third of their time; the service checks them anyway.
+_TRUSTED_CONFIG = _CONFIG.merge(Config(parameter_validation=False))
 # Long polls last 20 s.
-_POLL_CONFIG = _CONFIG.merge(Config(read_timeout=30))
+_POLL_CONFIG = _TRUSTED_CONFIG.merge(Config(read_timeout=30))
 # SigV4 always: boto3 presigns SigV2 in us-east-1 by default, and only SigV4 posts carry all conditions.
 # Path-style addresses on an emulator, where no name resolves to a bucket.
 _S3_CONFIG = _CONFIG.merge(Config(signature_version="s3v4", read_timeout=30))
@@ -40,7 +43,8 @@ _S3_LOCAL_CONFIG = _S3_CONFIG.merge(Config(s3={"addressing_style": "path"}))
 @lru_cache(maxsize=16)
 def _client(service: str, _pid: int, *, polling: bool = False) -> Any:
     endpoint = settings.get().endpoint_url
-    config = _POLL_CONFIG if polling else _CONFIG
+    trusted = _TRUSTED_CONFIG if service in ("dynamodb", "sqs") else _CONFIG
+    config = _POLL_CONFIG if polling else trusted
     if service == "s3":
         config = _S3_LOCAL_CONFIG if endpoint else _S3_CONFIG
     client = boto3.session.Session().client(service, endpoint_url=endpoint, config=config)  # type: ignore[call-overload]

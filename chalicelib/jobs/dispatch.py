@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chalicelib.aws.queues import MAX_DELAY_SECONDS, Queues
+from collections.abc import Sequence
+
+from chalicelib.aws.queues import MAX_BATCH, MAX_DELAY_SECONDS, Queues
 from chalicelib.errors import Unavailable
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.messages import CallToWork, encode
@@ -14,10 +16,29 @@ from chalicelib.tasks.registry import TASKS
 
 def send(queues: Queues, job: Job, *, delay: float = 0) -> None:
     """Send the message of a job's current dispatch, in its owner's group."""
+    queues.send(job.queue, _body(job), delay=delay, group=job.owner)
+
+
+def send_all_or_leave(store: JobStore, queues: Queues, jobs: Sequence[Job]) -> None:
+    """Send the messages of one owner's jobs, ten a request; see `send_or_leave`."""
+    of_queue: dict[str, list[Job]] = {}
+    for job in jobs:
+        of_queue.setdefault(job.queue, []).append(job)
+    for queue, waiting in of_queue.items():
+        for start in range(0, len(waiting), MAX_BATCH):
+            batch = waiting[start : start + MAX_BATCH]
+            try:
+                failed = queues.send_many(queue, [_body(job) for job in batch], group=batch[0].owner)
+            except Unavailable:
+                failed = list(range(len(batch)))
+            for place in failed:
+                send_or_leave(store, queues, batch[place])
+
+
+def _body(job: Job) -> str:
     task = TASKS.get(job.task)
     light = task is not None and task.light
-    body = encode(CallToWork(job_id=job.job_id, dispatch=job.dispatch, light=light))
-    queues.send(job.queue, body, delay=delay, group=job.owner)
+    return encode(CallToWork(job_id=job.job_id, dispatch=job.dispatch, light=light))
 
 
 def send_or_leave(store: JobStore, queues: Queues, job: Job, *, delay: float = 0) -> None:

@@ -7,18 +7,21 @@ carry the owner as MessageGroupId (SQS fair queues), which acts only above some 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from chalicelib import settings
 from chalicelib.aws.expressions import Fewer, Key, Update
 from chalicelib.aws.queues import Queues
-from chalicelib.aws.table import ConditionFailed, Table
+from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed
 from chalicelib.errors import TooManyRequests
-from chalicelib.jobs.dispatch import send_or_leave
-from chalicelib.jobs.job import job_key
+from chalicelib.jobs.dispatch import send_all_or_leave, send_or_leave
+from chalicelib.jobs.job import from_item, job_key
 from chalicelib.jobs.states import TERMINAL, Stage
 from chalicelib.jobs.store import JobStore, Refused
-from chalicelib.jobs.transitions import standing
+from chalicelib.jobs.transitions import standing, turning
 
 # Released at the end of one job: two, so that a window that had shrunk fills again.
 _RELEASE = 2
@@ -86,22 +89,51 @@ class Window:
         if after.get("waiting", 0) > 0:
             self.release()
 
-    def release(self) -> int:
-        """Dispatch the longest waiting jobs for which there is room; return how many."""
+    def leave_together(self, job_ids: set[str]) -> None:
+        """Take ended jobs out of the window and let as many in, in a handful of requests."""
+        after = self.table.write(Update(key=window_key(self.owner), discard={"dispatched": job_ids}))
+        if after.get("waiting", 0) > 0:
+            self.release(max(_RELEASE, len(job_ids)))
+
+    def release(self, most: int = _RELEASE) -> int:
+        """Dispatch the longest waiting jobs for which there is room, at most so many; return how many."""
         page = self.table.query(
-            ("standing", standing(self.owner, "WAITING")), index="by_standing", limit=_RELEASE
+            ("standing", standing(self.owner, "WAITING")), index="by_standing", limit=most
         )
         if not page.items:
             # Nothing waits, whatever a crash left in the count.
             self.table.write(Update(key=window_key(self.owner), set={"waiting": 0}))
             return 0
+        job_ids = [item["job_id"] for item in page.items]
+        if len(job_ids) > _RELEASE and self._turn_together(job_ids):
+            return len(job_ids)
         released = 0
-        for item in page.items:
-            job_id = item["job_id"]
+        for job_id in job_ids:
             if not self.enter(job_id):
                 break
             released += self._turn(job_id)
         return released
+
+    def _turn_together(self, job_ids: Sequence[str]) -> bool:
+        """Let all of them into the window and their queues in one transaction; False: one by one, then."""
+        rows = self.table.get_many([job_key(job_id) for job_id in job_ids])
+        if len(rows) < len(job_ids):
+            return False
+        jobs = [from_item(rows[job_key(job_id)]) for job_id in job_ids]
+        turns = [turning(job) for job in jobs]
+        entering = Update(
+            key=window_key(self.owner),
+            insert={"dispatched": set(job_ids)},
+            add={"waiting": -len(jobs)},
+            when=(Fewer("dispatched", settings.get().max_dispatched - len(jobs) + 1),),
+        )
+        try:
+            self.table.transact([*turns, entering])
+        except TransactionFailed:
+            return False  # one of them moved on, or there is not room for all
+        dispatched = [msgspec.structs.replace(job, dispatch=job.dispatch + 1) for job in jobs]
+        send_all_or_leave(self.store, self.queues, dispatched)
+        return True
 
     def prune(self) -> None:
         """Take jobs out of the window that have ended or never were: what a crash left behind."""

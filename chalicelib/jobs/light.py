@@ -25,7 +25,7 @@ from chalicelib.aws.table import TransactionFailed
 from chalicelib.errors import SyncBoardError, Unavailable
 from chalicelib.jobs import counters, messages, stopping
 from chalicelib.jobs.consumer import Consumer
-from chalicelib.jobs.fairness import Window, window_key
+from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import Job, from_item, job_key, new_id
 from chalicelib.jobs.lightrun import LightRun
 from chalicelib.jobs.messages import CallToWork
@@ -172,7 +172,7 @@ class LightConsumer(Consumer):
                 self._finish(run)
         for owner, ended in leaving.items():
             with _isolated(keep, ended):
-                self._leave(owner, {run.job.job_id for run in ended})
+                Window(self.table, self.queues, owner).leave_together({run.job.job_id for run in ended})
         return keep
 
     def _finish(self, run: LightRun) -> None:
@@ -181,14 +181,6 @@ class LightConsumer(Consumer):
             self._settle(run.job, run.token, run.outcome.error)
         run.over = True
         self._follow_up(run.job)
-
-    def _leave(self, owner: str, job_ids: set[str]) -> None:
-        """Take ended jobs out of their owner's window and let the next ones in."""
-        after = self.table.write(Update(key=window_key(owner), discard={"dispatched": job_ids}))
-        window = Window(self.table, self.queues, owner)
-        for _ in job_ids if after.get("waiting", 0) > 0 else ():
-            if not window.release():
-                return
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from chalicelib.aws.expressions import Equals, OneOf, Put, Update
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed
 from chalicelib.errors import NotFound
 from chalicelib.jobs import counters
-from chalicelib.jobs.job import CHECK_AFTER_MS, Job, check_shard, from_item, is_id, job_key, now_ms, to_item
+from chalicelib.jobs.job import Job, check_shard, from_item, is_id, job_key, to_item
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.transitions import (
     UNCHECKED,
@@ -20,6 +20,7 @@ from chalicelib.jobs.transitions import (
     taking,
     transact_patiently,
     transition,
+    turning,
 )
 
 
@@ -263,21 +264,7 @@ class JobStore:
 
     def turn(self, job: Job) -> Job:
         """It is a waiting job's turn: into its queue. Works once."""
-        return self.apply(
-            transition(
-                job.job_id,
-                State.PENDING,
-                sources={State.PENDING},
-                when=(Equals("stage", Stage.WAITING_TURN), Equals("dispatch", job.dispatch)),
-                fields={
-                    "stage": Stage.QUEUED,
-                    "message": "Waiting for a worker",
-                    "dispatch": job.dispatch + 1,
-                    "check_at": now_ms() + CHECK_AFTER_MS,
-                },
-                remove=("standing",),
-            )
-        )
+        return self.apply(turning(job))
 
     def unwatch(self, job: Job) -> None:
         """Nothing must follow any more for an ended job."""

@@ -18,7 +18,7 @@ from chalicelib import settings
 from chalicelib.aws.expressions import Absent, Condition, Equals, OneOf, Update, Write
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import RetryAfter
-from chalicelib.jobs.job import Job, job_key, now_ms, pack
+from chalicelib.jobs.job import CHECK_AFTER_MS, Job, job_key, now_ms, pack
 from chalicelib.jobs.states import SOURCES, TERMINAL, Stage, State
 
 # An ended job that must be followed up is looked at after this, in case its run died before it could.
@@ -145,6 +145,23 @@ def taking(job_id: str, lease: Lease, fields: dict[str, Any], *also: Condition) 
         fields=fields,
         add={"attempt": 1},
         note=lease.worker,
+    )
+
+
+def turning(job: Job) -> Update:
+    """Build the write that lets a job that waits for its turn into its queue."""
+    return transition(
+        job.job_id,
+        State.PENDING,
+        sources={State.PENDING},
+        when=(Equals("stage", Stage.WAITING_TURN), Equals("dispatch", job.dispatch)),
+        fields={
+            "stage": Stage.QUEUED,
+            "message": "Waiting for a worker",
+            "dispatch": job.dispatch + 1,
+            "check_at": now_ms() + CHECK_AFTER_MS,
+        },
+        remove=("standing",),
     )
 
 

@@ -49,6 +49,12 @@ def test_a_message_comes_as_it_was_sent(queue: TestedQueue) -> None:
     assert (message.queue, message.body, message.receive_count) == (QUEUE, body, 1)
 
 
+def test_ten_messages_are_sent_in_one_request(queue: TestedQueue) -> None:
+    bodies = [f"{number} ä" for number in range(10)]
+    assert queue.queues.send_many(QUEUE, bodies, group="ann") == []
+    assert sorted(message.body for message in receive_all(queue, 10)) == bodies
+
+
 def test_an_empty_queue_gives_nothing(queue: TestedQueue) -> None:
     assert receive(queue) == []
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from chalicelib import settings
+from chalicelib.aws.expressions import Write
 from chalicelib.errors import TooManyRequests
 from chalicelib.jobs.fairness import Window, window_key
 from chalicelib.jobs.history import Filter, History
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.states import State
+from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.submission import Submission
 from chalicelib.jobs.sweeper import Sweeper
 from chalicelib.jobs.workchild import Outcome
@@ -134,3 +135,32 @@ def test_an_owner_at_the_running_cap_is_put_off_without_spending_an_attempt(
         engine.deliver()
     assert {engine.row(job).state for job in (first, second)} == {State.SUCCESS}
     assert engine.left() == 0
+
+
+def test_ten_that_ended_together_let_ten_in_with_a_handful_of_requests(engine: Engine, limits: Any) -> None:
+    limits(max_dispatched=10)
+    jobs = submit(engine, "ann", 25)
+    for message in engine.queues.receive("uploads", limit=10):
+        engine.queues.delete("uploads", message.receipt)
+    inside = engine.table.items[window_key("ann")]["dispatched"]
+    writes: list[Write] = []
+    engine.table.before_write = writes.append
+    Window(engine.table, engine.queues, "ann").leave_together(set(inside))
+    assert [engine.row(job).stage for job in jobs[10:]] == [Stage.QUEUED] * 10 + [Stage.WAITING_TURN] * 5
+    bodies = [message["body"] for message in engine.queues.messages["uploads"].values()]
+    assert [job.job_id in body for job, body in zip(jobs[10:20], bodies, strict=True)] == [True] * 10
+    window = engine.table.items[window_key("ann")]
+    assert (len(window["dispatched"]), window["waiting"]) == (10, 5)
+    assert len(writes) == 1 + 11
+
+
+def test_where_there_is_not_room_for_all_as_many_are_let_in_as_fit(engine: Engine, limits: Any) -> None:
+    limits(max_dispatched=5)
+    submit(engine, "ann", 12)
+    window = Window(engine.table, engine.queues, "ann")
+    inside = sorted(engine.table.items[window_key("ann")]["dispatched"])
+    window.enter("somebody")
+    window.leave_together({*inside[:3], "nobody", "none"})
+    row = engine.table.items[window_key("ann")]
+    assert (len(row["dispatched"]), row["waiting"]) == (5, 4)
+    assert engine.queues.depth("uploads").visible == 5 + 3
