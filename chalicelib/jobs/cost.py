@@ -14,6 +14,7 @@ import msgspec
 
 from chalicelib import settings
 from chalicelib.aws import clients
+from chalicelib.jobs import search
 from chalicelib.jobs.job import Job, now_ms
 
 _MILLION: Final = 1_000_000
@@ -40,6 +41,17 @@ AROUND: Final = Counter(
     {"api_request": 1, "lambda_request": 2, "table_write": 7, "table_read": 1, "sqs_request": 4}
 )
 
+# The same for a light job, which is taken in a transaction …
+AROUND_LIGHT: Final = Counter(
+    {"api_request": 1, "lambda_request": 1, "table_write": 7, "table_read": 1, "sqs_request": 2}
+)
+# … and what it shares with those that come and end together: the call, receive and delete, leaving the window, the
+# counters (they are four: most batches write all).
+SHARED: Final = Counter({"lambda_request": 1, "sqs_request": 2, "table_write": 9})
+# What publishing takes for itself: the row and the counter, in a transaction; the row alone where that is shared.
+_PUBLISHING: Final = 4
+_PUBLISHING_LIGHT: Final = 2
+
 _KINDS: Final = {
     ("dynamodb", "GetItem"): "table_read",
     ("dynamodb", "Query"): "table_read",
@@ -57,6 +69,8 @@ def units(service: str, operation: str, parameters: dict[str, Any]) -> Counter[s
     """Return what one call is charged as, by the names of `Prices`. Items are taken for small (1 KB)."""
     if operation == "TransactWriteItems":
         return Counter({"table_write": 2 * len(parameters["TransactItems"])})
+    if operation == "BatchWriteItem":
+        return Counter({"table_write": sum(map(len, parameters["RequestItems"].values()))})
     if operation == "BatchGetItem":
         return Counter({"table_read": sum(len(keys["Keys"]) for keys in parameters["RequestItems"].values())})
     if service == "sqs":
@@ -84,12 +98,19 @@ METER: Final = Meter()
 clients.on_call(METER.count)
 
 
-def of_run(job: Job) -> dict[str, Any]:
-    """Return what `job` has cost by now: requests by kind, GB-seconds, dollars. Its own publication included."""
-    publication = Counter({"table_write": 4})
-    requests = AROUND + METER.made + publication
+def of_run(job: Job, *, together: int = 0) -> dict[str, Any]:
+    """Return what `job` has cost by now: requests by kind, GB-seconds, dollars. Its own publication included.
+
+    `together`: so many light jobs, this one included, share what they need and the time that they take.
+    """
+    found = Counter(
+        {"table_write": len(search.entries(job))}
+    )  # submission wrote the words by which it is found
+    requests: dict[str, float] = dict(METER.made + found)
+    for kind, number in _around(together).items():
+        requests[kind] = round(requests.get(kind, 0) + number, 2)
     seconds = max(0, now_ms() - job.started_at) / 1000
-    gb_seconds = seconds * settings.get().function_memory_mb / 1024
+    gb_seconds = seconds * settings.get().function_memory_mb / 1024 / max(1, together)
     prices = _prices()
     dollars = gb_seconds * prices.gb_second
     dollars += sum(number * getattr(prices, kind) for kind, number in requests.items()) / _MILLION
@@ -98,6 +119,14 @@ def of_run(job: Job) -> dict[str, Any]:
         "gb_seconds": round(gb_seconds, 6),
         "dollars": round(dollars, 9),
     }
+
+
+def _around(together: int) -> dict[str, float]:
+    """Return the requests that are not counted as they are made."""
+    if not together:
+        return dict(AROUND + Counter({"table_write": _PUBLISHING}))
+    alone = AROUND_LIGHT + Counter({"table_write": _PUBLISHING_LIGHT})
+    return {kind: number + SHARED[kind] / together for kind, number in alone.items()}
 
 
 def _prices() -> Prices:

@@ -103,7 +103,7 @@ class LightConsumer(Consumer):
                 ready = [entry for i, entry in enumerate(ready) if i not in lost]
                 continue
             return [
-                LightRun(job, message, table=self.table, objects=self.ending.objects)
+                LightRun(job, message, table=self.table, objects=self.ending.objects, together=len(ready))
                 for (message, _), (_, job) in zip(ready, takes, strict=True)
             ], others
         return [], others

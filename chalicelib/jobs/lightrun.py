@@ -21,11 +21,14 @@ from chalicelib.jobs.workchild import Outcome, failure_of, outcome_of
 class LightRun(Run):
     """A run in this very process: what it publishes is collected and published with its batch."""
 
-    def __init__(self, job: Job, message: Received, *, table: Table, objects: Objects) -> None:
+    def __init__(
+        self, job: Job, message: Received, *, table: Table, objects: Objects, together: int = 1
+    ) -> None:
         # A light task keeps no files: writing into its folder fails.
         folder = Path(os.devnull)
         super().__init__(job, table=table, objects=objects, folder=folder, report=lambda _progress: None)
         self.message = message
+        self.together = together
         self.outcome = Outcome()
         # What to write when it ends, its success first; empty until it has published.
         self.writes: Sequence[Write] = ()

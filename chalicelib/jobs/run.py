@@ -61,6 +61,8 @@ class Run:
         self.folder = folder
         # What earlier runs of the job have done already.
         self.checkpoint = JobCheckpoint(objects, job)
+        # How many light jobs share what this one needs; 0: it is alone.
+        self.together = 0
         self._report = report
         self._end = time.monotonic() + seconds
         # A job that was handed over goes on where it was.
@@ -108,7 +110,7 @@ class Run:
             self.job,
             result=publication.result,
             warnings=list(publication.warnings),
-            cost=cost.of_run(self.job),
+            cost=cost.of_run(self.job, together=self.together),
             leftovers=self.checkpoint.used,
         )
 
