@@ -8,6 +8,7 @@ from chalice import Chalice, Rate
 
 from chalicelib import functions, settings
 from chalicelib.api import batches, documents, health, jobs, middleware, page, uploads, webhook
+from chalicelib.capabilities import OFFERS
 
 _STAGE = settings.get().stage
 
@@ -27,7 +28,7 @@ def intake(event: Any) -> functions.BatchResponse:
 @app.on_sqs_message(queue=f"syncboard-{_STAGE}-uploads", name="uploads", batch_size=1)
 def work_on_uploads(event: Any) -> functions.BatchResponse:
     """Files with text in them."""
-    return functions.work(event.to_dict(), event.context, offers=("text", "pdf"))
+    return functions.work(event.to_dict(), event.context, offers=OFFERS["uploads"])
 
 
 @app.on_sqs_message(queue=f"syncboard-{_STAGE}-low_priority", name="low_priority", batch_size=1)

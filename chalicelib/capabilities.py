@@ -14,14 +14,26 @@ from chalicelib.jobs.job import now_ms
 _PARTITION: Final = "SYSTEM"
 _PREFIX: Final = "CAPABILITY#"
 
+# What they are called.
+TITLES: Final = {
+    "text": "plain text",
+    "pdf": "PDF files",
+    "office": "office documents",
+    "web": "web pages",
+    "ocr": "text recognition",
+    "speech": "speech recognition",
+    "youtube": "films by link",
+}
 # All that the product offers, with what is said while no worker has reported it.
-KNOWN: Final[dict[str, str]] = {
-    "text": "no worker has started yet",
-    "pdf": "no worker has started yet",
-    "ocr": "scans and images are not read by this version",
-    "speech": "audio and video are not transcribed by this version",
-    "web": "links are not fetched by this version",
-    "youtube": "video sites are not fetched by this version",
+_SILENT: Final = "no worker that can do this has started yet"
+KNOWN: Final[dict[str, str]] = dict.fromkeys(
+    ("text", "pdf", "office", "web", "ocr", "speech", "youtube"), _SILENT
+)
+# What the function that works on a queue brings.
+OFFERS: Final[dict[str, tuple[str, ...]]] = {
+    "uploads": ("text", "pdf", "office", "web"),
+    "uploads-ocr": ("ocr",),
+    "uploads-media": ("speech", "youtube"),
 }
 
 
@@ -49,6 +61,12 @@ def report(table: Table, name: str, capability: Capability) -> None:
             set={"state": capability.state, "cause": capability.cause, "updated_at": now_ms()},
         )
     )
+
+
+def find(table: Table, name: str) -> Capability | None:
+    """Return how it stands with one capability; None where nobody has said."""
+    item = table.get((_PARTITION, _PREFIX + name))
+    return Capability(state=CapabilityState(item["state"]), cause=item["cause"]) if item else None
 
 
 def current(table: Table) -> dict[str, Capability]:

@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Whisper's model: a name ("base", "small" …) or the path of a folder that holds one.
     whisper_model: str = "base"
     # Folder that models by name are kept in; empty: `~/.cache/syncboard/models`.
-    model_folder: str = ""
+    model_folder: str | None = None
     # For sites of films: a proxy (`http://user:password@host:port`, its address allowed by `network_allow` where it
     # is not public), and the path of a file of cookies in Netscape's format.
     media_proxy: str | None = None

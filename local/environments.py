@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from chalicelib.processes import die_with
+
 ROOT: Final = Path(__file__).resolve().parent.parent / ".venvs"
 
 _STAMP: Final = "made-from"
@@ -174,3 +176,19 @@ def explain(output: str) -> str:
 
 def _last_lines(output: str) -> str:
     return "\n".join(f"  {line}" for line in output.strip().splitlines()[-_ERROR_LINES:])
+
+
+def main(arguments: list[str]) -> int:
+    """Make one environment: NAME LOCK PARENT. What goes wrong is the only output."""
+    name, lock, parent = arguments
+    die_with(int(parent))
+    try:
+        ensure_environment(name, Path(lock), report=lambda _line: None)
+    except EnvironmentFailed as error:
+        to_stderr(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -23,6 +23,7 @@ import msgspec
 
 from local.advice import address_in, is_address, why_not_bound
 from local.console import Console, Silence
+from local.containers import MODELS
 from local.deployment import DeploymentError, deploy
 from local.emulator import LOCK_FILE, Emulator, EmulatorError, EmulatorInUse, EmulatorLostState
 from local.environments import EnvironmentFailed, ensure_environment
@@ -55,6 +56,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 2
     # Deployment stage: two stacks on one emulator need two.
     stage: str = "local"
+    # Folders of `containers/` whose work this machine does, too.
+    containers: tuple[str, ...] = ()
     # Print log lines.
     verbose: bool = True
 
@@ -120,6 +123,7 @@ class Stack:
         self._deploy(endpoint)
         self._start_gateway()
         self._start_worker()
+        self._start_containers()
 
     def _start_emulator(self) -> str:
         given = os.environ.get("AWS_ENDPOINT_URL")
@@ -161,6 +165,7 @@ class Stack:
                 "SYNCBOARD_PLACE": "embedded" if self._emulator else "localstack",
                 "SYNCBOARD_JWT_SECRET": secret,
                 "SYNCBOARD_UPLOAD_PATH": "/_s3",
+                "SYNCBOARD_MODEL_FOLDER": os.environ.get("SYNCBOARD_MODEL_FOLDER") or str(MODELS),
                 "POWERTOOLS_LOG_DEDUPLICATION_DISABLED": "true",
             }
         )
@@ -214,6 +219,11 @@ class Stack:
         self._worker = WorkerProcess(self.options.concurrency, self.console.line)
         self._worker.start()
         self._exit.callback(self._worker.stop)
+
+    def _start_containers(self) -> None:
+        from local.container_workers import running  # late: it reads the settings, as app.py does
+
+        self._exit.enter_context(running(self.options.containers, self.console.line))
 
     def watch(self) -> None:
         """Restart what dies, with backoff, until stopped. Runs in the thread that started the stack."""

@@ -18,12 +18,22 @@ STOP_SECONDS: Final = 30.0
 class WorkerProcess:
     """One worker, which may be started again after it ended. It inherits the environment.
 
-    `log` gets every line that it prints, in a thread.
+    `log` gets every line that it prints, in a thread. `python` is the interpreter whose libraries it has, `queues`
+    those that it works on (by default what every installation has).
     """
 
-    def __init__(self, concurrency: int, log: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        log: Callable[[str], None],
+        *,
+        python: str = sys.executable,
+        queues: tuple[str, ...] = (),
+    ) -> None:
         self._concurrency = concurrency
         self._log = log
+        self._python = python
+        self._queues = queues
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -38,7 +48,9 @@ class WorkerProcess:
 
     def start(self) -> None:
         """Start it; return at once. Call it in a thread that lives on: its end is the worker's. Raise OSError."""
-        command = [sys.executable, "-m", "local.worker", "--die-with-parent", str(os.getpid())]
+        command = [self._python, "-m", "local.worker", "--die-with-parent", str(os.getpid())]
+        if self._queues:
+            command += ["--queues", ",".join(self._queues)]
         self._process = subprocess.Popen(
             [*command, "--concurrency", str(self._concurrency)],
             cwd=ROOT,

@@ -33,11 +33,18 @@ def up(
     ] = 8000,
     data: Data = Path(".local"),
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Jobs at a time.")] = 2,
+    containers: Annotated[
+        str, typer.Option(help="Heavy work to do here, too: ocr, media, or none.")
+    ] = "ocr,media",
 ) -> None:
     """Serve API and page with emulator and worker, until Ctrl-C."""
     from local.stack import Stack, StackError, StackOptions, stop_on_signals
 
-    stack = Stack(StackOptions(host=host, port=port, data=data, concurrency=concurrency))
+    stack = Stack(
+        StackOptions(
+            host=host, port=port, data=data, concurrency=concurrency, containers=_containers(containers)
+        )
+    )
     try:
         with stop_on_signals(stack), stack:
             stack.console.say(
@@ -48,6 +55,16 @@ def up(
             stack.console.say("Stopping: jobs in hand are finished or given back, state is saved.")
     except StackError as error:
         _fail(str(error))
+
+
+def _containers(given: str) -> tuple[str, ...]:
+    """Read the option `--containers`."""
+    from local.containers import CONTAINERS
+
+    names = tuple(name for name in given.split(",") if name and name != "none")
+    if unknown := [name for name in names if name not in CONTAINERS]:
+        _fail(f"There is no container {unknown[0]!r}; there are: {', '.join(CONTAINERS)}.")
+    return names
 
 
 @app.command()

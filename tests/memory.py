@@ -253,6 +253,9 @@ class MemoryObjects:
     def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
         return self.bodies[key][:first]
 
+    def find(self, key: str) -> bytes | None:
+        return self.bodies.get(key)
+
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self.bodies if key.startswith(prefix)]
 

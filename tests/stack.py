@@ -42,8 +42,9 @@ def eventually(read: Callable[[], Value], good: Callable[[Value], bool], *, seco
 class RunningStack:
     """One stack on a data folder; may be stopped and started again."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    def __init__(self, data: Path, *, containers: str = "none", **environment: str) -> None:
         self.data = data
+        self.containers = containers
         self.environment = environment
         self.lines: list[str] = []
         self.url = ""
@@ -68,6 +69,8 @@ class RunningStack:
                 "0",
                 "--data",
                 str(self.data),
+                "--containers",
+                self.containers,
                 *arguments,
             ],
             cwd=ROOT,

@@ -39,14 +39,17 @@ def list_documents() -> dict[str, Any]:
 
 @routes.route("/documents/{doc_id}", methods=["GET"])
 def get_document(doc_id: str) -> dict[str, Any]:
-    """Answer with one document: `text` up to 1 MB, `text_url` beyond."""
+    """Answer with one document: `text` up to 1 MB, `text_url` beyond; `segments_url` for a transcript."""
     document = Documents(services.table(), routes.owner).require(doc_id)
     names = Clusters(services.table(), routes.owner).names({document.cluster_id})
-    answer = {
+    answer: dict[str, Any] = {
         **document_envelope(document, cluster_name=names.get(document.cluster_id, "")),
         "metadata": document.metadata,
         "warnings": document.warnings,
     }
+    if document.segments_key:
+        passages = services.objects().presign_get(document.segments_key, seconds=_LINK_SECONDS)
+        answer["segments_url"] = requests.bucket_url(routes.current_request, passages)
     # A character has one to four bytes: read the text only if it may fit.
     if document.characters <= MAX_TEXT_BYTES:
         text = services.objects().get(document.text_key)

@@ -10,6 +10,7 @@ from chalice import Response
 from chalicelib import services
 from chalicelib.api import requests, submissions
 from chalicelib.api.envelopes import etag, job_details, job_envelope, retry_after
+from chalicelib.api.preparing import as_shown
 from chalicelib.api.routing import Routes
 from chalicelib.api.submissions import Wish, accepted, submission, wishes
 from chalicelib.errors import InvalidRequest
@@ -60,7 +61,7 @@ def list_jobs() -> dict[str, Any]:
         wanted, limit=requests.limit(given), after=requests.decode_cursor(scope, given.get("cursor"))
     )
     return {
-        "jobs": [job_envelope(job) for job in page.jobs],
+        "jobs": [job_envelope(as_shown(job)) for job in page.jobs],
         "next_cursor": requests.encode_cursor(scope, page.last),
     }
 
@@ -106,7 +107,7 @@ def retry_jobs() -> dict[str, Any]:
 @routes.route("/jobs/{job_id}", methods=["GET"])
 def get_job(job_id: str) -> dict[str, Any]:
     """Answer with everything that is told of one job."""
-    return job_details(JobStore(services.table()).require(job_id, routes.owner))
+    return job_details(as_shown(JobStore(services.table()).require(job_id, routes.owner)))
 
 
 @routes.route("/jobs/{job_id}", methods=["DELETE"])
@@ -130,7 +131,7 @@ def retry_job(job_id: str) -> Response:
 @routes.route("/jobs/{job_id}/status", methods=["GET"])
 def job_status(job_id: str) -> Response:
     """Answer with one job's state, progress and result; 304 where nothing changed."""
-    job = JobStore(services.table()).require(job_id, routes.owner)
+    job = as_shown(JobStore(services.table()).require(job_id, routes.owner))
     headers = {"ETag": etag(job), "Content-Type": "application/json", "Cache-Control": "no-cache"}
     seconds = retry_after(job)
     if seconds:

@@ -87,6 +87,10 @@ class Objects:
         with _aws_errors(key):
             return clients.s3().get_object(Bucket=self.bucket, Key=key, **parameters)["Body"].read()
 
+    def find(self, key: str) -> bytes | None:
+        """Read an object; None if there is none, which is nothing to wonder at."""
+        return self.get(key) if key in self.keys(key) else None
+
     def download(self, key: str, path: Path, *, version: str | None = None) -> None:
         """Copy an object into a file without holding it in memory."""
         with _aws_errors(key), path.open("wb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,6 +31,15 @@ _MIMES: Final = {
     "ole": "application/x-ole-storage",
 }
 _KIND_BY_MIME: Final = {mime: kind for kind, mime in _MIMES.items()}
+# What an office package holds beside its own folder; an archive of anything (jar, apk) holds none of these.
+_PACKAGE_NAMES: Final = frozenset(
+    {b"[Content_Types].xml", b"META-INF/manifest.xml", b"_rels/.rels", b"content.xml"}
+)
+_PACKAGE_FOLDERS: Final = (b"docProps/", b"customXml/")
+# Of a local file header: flags, compression method, compressed size, lengths of name and extra field.
+_LOCAL_HEADER: Final = struct.Struct("<6xHH8xI4xHH")
+_SIZE_FOLLOWS: Final = 0x8  # Bit 3: the sizes stand behind the data.
+_STORED: Final = 0
 _OOXML_FOLDERS: Final = {b"word/": "docx", b"ppt/": "pptx", b"xl/": "xlsx"}
 # Names of streams in an OLE file's directory ([MS-CFB] 2.6.1), which are UTF-16.
 _OLE_STREAMS: Final = {
@@ -78,24 +88,29 @@ def _zip_kind(head: bytes, filename: str) -> str:
         if name == b"mimetype":
             return _KIND_BY_MIME.get(data[:80].split(b"PK")[0].decode("ascii", "replace").strip(), "zip")
         names.append(name)
-    for folder, kind in _OOXML_FOLDERS.items():
-        if any(name.startswith(folder) for name in names):
-            return kind
     named = extension(filename)[1:]
-    is_package = (
-        b"[Content_Types].xml" in names or b"META-INF/manifest.xml" in names or b"content.xml" in names
-    )
+    is_package = any(name in _PACKAGE_NAMES or name.startswith(_PACKAGE_FOLDERS) for name in names)
+    for folder, kind in _OOXML_FOLDERS.items():
+        # An archive may have a folder "word" too.
+        if (is_package or named == kind) and any(name.startswith(folder) for name in names):
+            return kind
     return named if is_package and named in _MIMES else "zip"
 
 
 def _zip_entries(head: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (name, what follows) of each local file header (APPNOTE 4.3.7) within `head`."""
+    """Yield (name, what follows) of each local file header (APPNOTE 4.3.7) within `head`.
+
+    Entries are stepped over by their size, so that a ZIP file stored in a ZIP file is not taken for its parts.
+    """
     at = head.find(_ZIP_MAGIC)
-    while at >= 0:
-        name_end = at + 30 + int.from_bytes(head[at + 26 : at + 28], "little")
-        data = name_end + int.from_bytes(head[at + 28 : at + 30], "little")
-        yield head[at + 30 : name_end], head[data : data + 80]
-        at = head.find(_ZIP_MAGIC, at + 4)
+    while 0 <= at <= len(head) - _LOCAL_HEADER.size:
+        flags, method, size, name_size, extra_size = _LOCAL_HEADER.unpack_from(head, at)
+        name_end = at + _LOCAL_HEADER.size + name_size
+        data = name_end + extra_size
+        yield head[at + _LOCAL_HEADER.size : name_end], head[data : data + 80]
+        if flags & _SIZE_FOLLOWS and method == _STORED:
+            return
+        at = head.find(_ZIP_MAGIC, data if flags & _SIZE_FOLLOWS else data + size)
 
 
 def _ole_kind(head: bytes, filename: str) -> str:

@@ -32,6 +32,15 @@ _PDF_HEADER: Final = b"%PDF-"
 _PDF_JUNK_BYTES: Final = 1024
 _MARKDOWN_EXTENSIONS: Final = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx"})
 _HTML_EXTENSIONS: Final = frozenset({".htm", ".html", ".xhtml"})
+_TABLE_MIMES: Final = {
+    ".csv": "text/csv",
+    ".tab": "text/tab-separated-values",
+    ".tsv": "text/tab-separated-values",
+}
+_SUBTITLE_MIMES: Final = {".srt": "application/x-subrip", ".vtt": "text/vtt"}
+_LATEX_EXTENSIONS: Final = frozenset({".ltx", ".tex"})
+# Headers that only a stored mail starts with; the names of mails from a server have no extension.
+_MAIL_START = re.compile(r"(?:Return-Path|Received|Delivered-To|Message-ID|MIME-Version):[ \t]", re.I)
 _HTML_START = re.compile(
     r"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
     re.I | re.S,
@@ -94,19 +103,42 @@ def _decoded(head: bytes, encoding: str, complete: bool) -> str | None:
 
 def _text_type(text: str, filename: str) -> ContentType:
     ending = extension(filename)
+    found = _marked_type(text) or _named_type(text, ending)
+    if found is not None:
+        return found
+    language = language_of(filename, text)
+    if language:
+        return ContentType(kind="code", mime="text/plain", language=language)
+    if ending in _HTML_EXTENSIONS or _HTML_START.match(text):
+        return ContentType(kind="html", mime="text/html")
+    if ending in _TABLE_MIMES:
+        return ContentType(kind="csv", mime=_TABLE_MIMES[ending])
+    if not ending and _MAIL_START.match(text):
+        return ContentType(kind="email", mime="message/rfc822")
+    return ContentType(kind="text", mime="text/plain")
+
+
+def _marked_type(text: str) -> ContentType | None:
+    """Return the type of a text that says in its first characters what it is."""
     if text.startswith("{\\rtf"):
         return ContentType(kind="rtf", mime="application/rtf")
     if text.startswith("%!PS"):
         return ContentType(kind="postscript", mime="application/postscript")
+    if text.startswith("WEBVTT"):
+        return ContentType(kind="subtitles", mime="text/vtt")
+    return None
+
+
+def _named_type(text: str, ending: str) -> ContentType | None:
+    """Return the type of a text whose name says what it is, even where it looks like HTML or code."""
     if ending in _MARKDOWN_EXTENSIONS:
         return ContentType(kind="markdown", mime="text/markdown")
     if ending == ".eml":
         return ContentType(kind="email", mime="message/rfc822")
     if ending == ".ipynb":
         return ContentType(kind="notebook", mime="application/x-ipynb+json")
-    language = language_of(filename, text)
-    if language:
-        return ContentType(kind="code", mime="text/plain", language=language)
-    if ending in _HTML_EXTENSIONS or _HTML_START.match(text):
-        return ContentType(kind="html", mime="text/html")
-    return ContentType(kind="text", mime="text/csv" if ending == ".csv" else "text/plain")
+    if ending in _SUBTITLE_MIMES and "-->" in text:
+        return ContentType(kind="subtitles", mime=_SUBTITLE_MIMES[ending])
+    if ending in _LATEX_EXTENSIONS:
+        return ContentType(kind="latex", mime="application/x-latex")
+    return None

@@ -9,6 +9,10 @@ import msgspec
 from chalicelib.errors import EmptyFile, UnsupportedType
 
 KB: Final = 1024
+# Queues whose functions have the parsers, recognise text in pictures, and listen.
+UPLOADS: Final = "uploads"
+SCANS: Final = "uploads-ocr"
+MEDIA: Final = "uploads-media"
 
 
 class Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,16 +23,26 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     # What people call it, with its article: "a PDF".
     label: str
     # Queue whose function has the parser's libraries.
-    queue: str = "uploads"
-    # "module:function" of the parser, or None when nothing here reads the kind yet.
+    queue: str = UPLOADS
+    # "module:function" of the parser (`extraction.Parser`), or None.
     parser: str | None = None
+    # "module:function" of the reader (`reading.Reader`), where it takes more than a parser.
+    reader: str | None = None
+    # "module:function" of the reader for files whose pages hold no text, on the queue `SCANS`.
+    scan_reader: str | None = None
     # Files of at most this many bytes are parsed in the caller's process: only for parsers that do nothing
     # with the bytes but decode them, in time and memory proportional to their number, and without native
     # parsers.
     inline_bytes: int = 0
 
+    @property
+    def readable(self) -> bool:
+        """Whether anything here reads files of this kind."""
+        return self.parser is not None or self.reader is not None
+
 
 _TEXT_PARSER: Final = "chalicelib.ingest.text:parse"
+_SPEECH_READER: Final = "chalicelib.media.reader:read"
 
 FORMATS: Final = {
     row.kind: row
@@ -36,29 +50,45 @@ FORMATS: Final = {
         Format(kind="text", label="plain text", parser=_TEXT_PARSER, inline_bytes=256 * KB),
         Format(kind="markdown", label="Markdown", parser=_TEXT_PARSER, inline_bytes=256 * KB),
         Format(kind="code", label="source code", parser=_TEXT_PARSER, inline_bytes=256 * KB),
-        Format(kind="pdf", label="a PDF", parser="chalicelib.ingest.pdf:parse"),
-        Format(kind="html", label="a web page (HTML)"),
-        Format(kind="docx", label="a Word document (docx)"),
-        Format(kind="pptx", label="a PowerPoint presentation (pptx)"),
-        Format(kind="xlsx", label="an Excel workbook (xlsx)"),
-        Format(kind="doc", label="an old Word document (doc)"),
+        Format(
+            kind="pdf",
+            label="a PDF",
+            parser="chalicelib.ingest.pdf:parse",
+            scan_reader="chalicelib.ocr.reader:read",
+        ),
+        Format(kind="csv", label="a table (CSV, TSV)", parser="chalicelib.ingest.tables:parse"),
+        Format(kind="subtitles", label="subtitles (SRT, WebVTT)", parser="chalicelib.ingest.subtitles:parse"),
+        Format(kind="latex", label="a LaTeX source", parser="chalicelib.ingest.latex:parse"),
+        Format(kind="html", label="a web page (HTML)", parser="chalicelib.ingest.webpage:parse"),
+        Format(kind="docx", label="a Word document (docx)", parser="chalicelib.ingest.word:parse"),
+        Format(
+            kind="pptx", label="a PowerPoint presentation (pptx)", parser="chalicelib.ingest.slides:parse"
+        ),
+        Format(kind="xlsx", label="an Excel workbook (xlsx)", parser="chalicelib.ingest.sheets:parse"),
+        Format(kind="doc", label="an old Word document (doc)", parser="chalicelib.ingest.ole:parse"),
         Format(kind="ppt", label="an old PowerPoint presentation (ppt)"),
-        Format(kind="xls", label="an old Excel workbook (xls)"),
-        Format(kind="msg", label="an Outlook message (msg)"),
-        Format(kind="ole", label="an old Office file"),
-        Format(kind="odt", label="an OpenDocument text (odt)"),
-        Format(kind="ods", label="an OpenDocument spreadsheet (ods)"),
-        Format(kind="odp", label="an OpenDocument presentation (odp)"),
-        Format(kind="epub", label="an e-book (EPUB)"),
-        Format(kind="rtf", label="a Rich Text document (RTF)"),
-        Format(kind="email", label="an e-mail (eml)"),
-        Format(kind="notebook", label="a Jupyter notebook"),
+        Format(kind="xls", label="an old Excel workbook (xls)", parser="chalicelib.ingest.ole:parse"),
+        Format(kind="msg", label="an Outlook message (msg)", parser="chalicelib.ingest.ole:parse"),
+        Format(kind="ole", label="an encrypted or old Office file", parser="chalicelib.ingest.ole:parse"),
+        Format(kind="odt", label="an OpenDocument text (odt)", parser="chalicelib.ingest.opendocument:parse"),
+        Format(
+            kind="ods", label="an OpenDocument spreadsheet (ods)", parser="chalicelib.ingest.sheets:parse"
+        ),
+        Format(
+            kind="odp",
+            label="an OpenDocument presentation (odp)",
+            parser="chalicelib.ingest.opendocument:parse",
+        ),
+        Format(kind="epub", label="an e-book (EPUB)", parser="chalicelib.ingest.books:parse"),
+        Format(kind="rtf", label="a Rich Text document (RTF)", parser="chalicelib.ingest.rtf:parse"),
+        Format(kind="email", label="an e-mail (eml)", parser="chalicelib.ingest.mail:parse"),
+        Format(kind="notebook", label="a Jupyter notebook", parser="chalicelib.ingest.notebook:parse"),
         Format(kind="postscript", label="a PostScript file"),
         Format(kind="zip", label="a ZIP archive"),
         Format(kind="archive", label="a compressed archive"),
-        Format(kind="image", label="an image", queue="uploads-ocr"),
-        Format(kind="audio", label="an audio recording", queue="uploads-media"),
-        Format(kind="video", label="a video", queue="uploads-media"),
+        Format(kind="image", label="an image", queue=SCANS, reader="chalicelib.ocr.reader:read"),
+        Format(kind="audio", label="an audio recording", queue=MEDIA, reader=_SPEECH_READER),
+        Format(kind="video", label="a video", queue=MEDIA, reader=_SPEECH_READER),
         Format(kind="executable", label="a program"),
         Format(kind="unknown", label="of an unknown binary type"),
         Format(kind="empty", label="empty"),
@@ -69,7 +99,7 @@ FORMATS: Final = {
 def supported(kind: str) -> bool:
     """Say whether files of `kind` can be read."""
     row = FORMATS.get(kind)
-    return row is not None and row.parser is not None
+    return row is not None and row.readable
 
 
 def format_for(kind: str) -> Format:
@@ -81,7 +111,7 @@ def format_for(kind: str) -> Format:
     if kind == "empty":
         raise EmptyFile("The file is empty (0 bytes).")
     row = FORMATS.get(kind, FORMATS["unknown"])
-    if row.parser is None:
+    if not row.readable:
         raise UnsupportedType(
             f"This file is {row.label}, which can't be read. Taken are: {taken()}.", kind=row.kind
         )
@@ -95,4 +125,4 @@ def queue_for(kind: str) -> str:
 
 def taken() -> str:
     """Return the list of what is read, for people: "plain text, Markdown …"."""
-    return ", ".join(row.label for row in FORMATS.values() if row.parser is not None)
+    return ", ".join(row.label for row in FORMATS.values() if row.readable)

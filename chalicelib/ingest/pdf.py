@@ -8,10 +8,12 @@ about itself. PDFium answers what a probe asks (pages, encryption, metadata) in 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pypdfium2
 import pypdfium2.raw as pdfium
 
@@ -52,13 +54,37 @@ _MAX_METADATA_CHARACTERS: Final = 500
 _TAIL_BYTES: Final = 1024
 
 
+class TextPages(msgspec.Struct, frozen=True, kw_only=True):
+    """The text layer of a PDF, page by page. Page numbers start at 1."""
+
+    # Text of every page, "" where there is none.
+    texts: tuple[str, ...]
+    # Pages that show something, but no text.
+    without_text: tuple[int, ...] = ()
+    # The title that the file states, whoever wrote it; may be empty.
+    stated_title: str = ""
+    metadata: dict[str, str] = {}
+    # What went wrong, one sentence each, but for pages without text.
+    warnings: tuple[str, ...] = ()
+
+
 def parse(source: Source, *, on_progress: ProgressCallback = ignore_progress) -> Extracted:
     """Read a PDF page by page; progress counts pages.
 
     Raise PasswordRequired, BrokenFile (nothing can be recovered) or TooLarge (pages, text). A PDF without any
     text is no error here: `pages_without_text` says which pages to look at by OCR.
     """
-    with closing(_open(source)) as document:
+    pages = read_pages(source, on_progress=on_progress)
+    extracted = assembled(pages, source)
+    if pages.without_text and extracted.text:
+        scanned = f"{len(pages.without_text)} of {len(pages.texts)} pages hold no text: they look scanned."
+        return msgspec.structs.replace(extracted, warnings=(*extracted.warnings, scanned))
+    return extracted
+
+
+def read_pages(source: Source, *, on_progress: ProgressCallback = ignore_progress) -> TextPages:
+    """Read the text layer of a PDF; raise as `parse` does."""
+    with closing(open_document(source)) as document:
         count, warnings = _page_count(document, source)
         pages = _Pages(document, count)
         pages.read(on_progress)
@@ -67,18 +93,32 @@ def parse(source: Source, *, on_progress: ProgressCallback = ignore_progress) ->
         }
     if len(pages.unreadable) == count:
         raise BrokenFile(f"None of the PDF's {count} pages can be read.")
-    return Extracted(
-        text="\n\n".join(text for text in pages.texts if text),
-        title=_title(given.get("Title", ""), pages.texts) or stem(source.filename),
-        source_type="pdf",
-        pages=count,
-        pages_without_text=tuple(pages.without_text),
+    return TextPages(
+        texts=tuple(pages.texts),
+        without_text=tuple(pages.without_text),
+        stated_title=given.get("Title", ""),
         metadata=_metadata(given),
         warnings=(*warnings, *pages.warnings()),
     )
 
 
-def _open(source: Source) -> pypdfium2.PdfDocument:
+def assembled(pages: TextPages, source: Source) -> Extracted:
+    """Return the document that `pages` make."""
+    # Programs that make PDFs of pictures state the file's own name as the title.
+    stated = "" if pages.stated_title == stem(source.filename) else pages.stated_title
+    return Extracted(
+        text="\n\n".join(text for text in pages.texts if text),
+        title=_title(stated, pages.texts) or stem(source.filename),
+        source_type="pdf",
+        pages=len(pages.texts),
+        pages_without_text=pages.without_text,
+        metadata=pages.metadata,
+        warnings=pages.warnings,
+    )
+
+
+def open_document(source: Source) -> pypdfium2.PdfDocument:
+    """Open a PDF, with its password if there is one; raise PasswordRequired or BrokenFile."""
     try:
         return pypdfium2.PdfDocument(Path(source.path), password=source.password)
     except pypdfium2.PdfiumError as error:
@@ -157,8 +197,6 @@ class _Pages:
         found = []
         if self.unreadable:
             found.append(f"{len(self.unreadable)} of {self._count} pages are damaged and were left out.")
-        if self.without_text and any(self.texts):
-            found.append(f"{len(self.without_text)} of {self._count} pages hold no text: they look scanned.")
         return found
 
     def _text(self, number: int) -> str:
@@ -175,7 +213,7 @@ class _Pages:
             return text
 
 
-def _title(stated: str, texts: list[str]) -> str:
+def _title(stated: str, texts: Sequence[str]) -> str:
     """Return the stated title if a person wrote it, else the first line that looks like a heading, or ""."""
     stated = _TITLE_PREFIX.sub("", stated).strip()
     if len(stated) >= 3 and not _NO_TITLE.match(stated):

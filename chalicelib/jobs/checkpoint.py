@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from chalicelib.aws.objects import Objects
-from chalicelib.errors import UploadMissing
 from chalicelib.jobs.job import Job, text_prefix
 
 
@@ -22,11 +21,8 @@ class JobCheckpoint:
         """Return what was saved last, or None."""
         if not (self._hopeful or self.used):
             return None
-        try:
-            data = self._objects.get(self._key)
-        except UploadMissing:
-            return None
-        self.used = True
+        data = self._objects.find(self._key)
+        self.used = data is not None
         return data
 
     def save(self, data: bytes) -> None:

@@ -129,6 +129,11 @@ def text_key(job: Job, doc_id: str) -> str:
     return f"{text_stem(job, doc_id)}txt"
 
 
+def segments_key(job: Job, doc_id: str) -> str:
+    """Return where the timed passages of a transcript are that the current attempt of `job` writes."""
+    return f"{text_stem(job, doc_id)}segments.json"
+
+
 def published_ids(job: Job) -> list[str]:
     """Return the ids of the documents that an ended job published, as its result names them."""
     result = job.result or {}

@@ -124,10 +124,11 @@ class Run:
         if job.state is not State.SUCCESS:
             raise StaleRun("This run no longer holds its job.")
 
-    def keep(self, key: str, text: str) -> None:
-        """Store a text that nobody sees until it is published; it is deleted if this run does not publish."""
+    def keep(self, key: str, data: bytes) -> None:
+        """Store what nobody sees until it is published; it is deleted if this run does not publish."""
         self._kept.append(key)
-        self.objects.put(key, text.encode(), content_type="text/plain; charset=utf-8")
+        kind = "application/json" if key.endswith(".json") else "text/plain; charset=utf-8"
+        self.objects.put(key, data, content_type=kind)
 
     def discard(self) -> None:
         """Delete what this run kept and did not publish. What can't be deleted now, the sweeper finds."""

@@ -42,6 +42,8 @@ class Stage(StrEnum):
     WAITING_TURN = "waiting_turn"
     SCHEDULED = "scheduled"
     QUEUED = "queued"
+    # Shown while what a waiting job needs is being installed; never written.
+    PREPARING = "preparing"
     STARTING = "starting"
     DECODING = "decoding"
     EXTRACTING_TEXT = "extracting_text"

@@ -11,7 +11,7 @@ from chalicelib.aws.table import Table
 from chalicelib.errors import EmptyFile, TooLarge
 from chalicelib.ingest.content import HEAD_BYTES, ContentType, sniff
 from chalicelib.ingest.filename import safe_filename
-from chalicelib.ingest.formats import queue_for
+from chalicelib.ingest.formats import MEDIA, queue_for
 from chalicelib.jobs import search
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.fairness import Window
@@ -19,6 +19,7 @@ from chalicelib.jobs.idempotency import NewId
 from chalicelib.jobs.job import Job, new_id, waiting_job
 from chalicelib.jobs.states import Stage
 from chalicelib.jobs.store import JobStore, Refused
+from chalicelib.media.sites import is_media_site, is_stream
 from chalicelib.settings import MB
 from chalicelib.tasks.registry import TASKS
 
@@ -128,7 +129,8 @@ class Submission:
 
     def link(self, url: str, wishes: Wishes = Wishes()) -> Job:  # noqa: B008 (frozen)
         """Take a link; return its waiting job."""
-        return self.task("process_url_upload", filename=url, params={"url": url}, wishes=wishes)
+        queue = MEDIA if is_media_site(url) or is_stream(url) else ""
+        return self.task("process_url_upload", filename=url, params={"url": url}, wishes=wishes, queue=queue)
 
     def task(
         self,
@@ -137,13 +139,14 @@ class Submission:
         filename: str = "",
         params: dict[str, object] | None = None,
         wishes: Wishes = Wishes(),  # noqa: B008 (frozen)
+        queue: str = "",
     ) -> Job:
-        """Make a job of a task that needs no file; return it waiting."""
+        """Make a job of a task that needs no file, on its own queue or on `queue`; return it waiting."""
         job_id = self.ids()
         if there := self._made_before(job_id):
             return there
         place = self.window.place(job_id)
-        job = self._row(job_id, name, queue=TASKS[name].queue, filename=filename, wishes=wishes)
+        job = self._row(job_id, name, queue=queue or TASKS[name].queue, filename=filename, wishes=wishes)
         return self._submit(msgspec.structs.replace(job, **place, params={**job.params, **(params or {})}))
 
     def _made_before(self, job_id: str) -> Job | None:

@@ -35,6 +35,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     text_key: str
     characters: int
     words: int
+    # Where its timed passages are, for a transcript.
+    segments_key: str = ""
     # Pages of a paged document, else 0.
     pages: int = 0
     # Author, date and the like, as the file says.

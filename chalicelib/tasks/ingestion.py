@@ -9,11 +9,15 @@ from typing import Final
 
 import msgspec
 
-from chalicelib.errors import EmptyFile
+from chalicelib import capabilities, settings
+from chalicelib.capabilities import CapabilityState
+from chalicelib.errors import HandOver
 from chalicelib.ingest.content import ContentType
 from chalicelib.ingest.document import Extracted
-from chalicelib.ingest.extraction import extract
-from chalicelib.jobs.job import Job, new_id, now_ms, text_key
+from chalicelib.ingest.extraction import limits_of, no_text, read, source_of
+from chalicelib.ingest.formats import SCANS, UPLOADS, format_for
+from chalicelib.ingest.reading import ExtractionLimits, Workplace
+from chalicelib.jobs.job import Job, new_id, now_ms, segments_key, text_key
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.knowledge.clusters import founded, joined, nearest
@@ -43,26 +47,72 @@ def ingest(
     `filename` is what to call it (the job's own by default); `origin` says where it came from (`{"url": …}`) and
     becomes part of its metadata and of the result. Raise what `extract` raises, and what `Run.publish` raises.
     """
+    _route(run, content)
     filename = filename or run.job.filename
     claims = Claims(run.table, run.job.owner, run.job.job_id)
     sha256 = None if run.job.params.get("force") else digest(path)
     if sha256 and (doc_id := claims.claim(sha256)):
         _publish_duplicate(run, doc_id)
         return
+    extracted = _read(run, path, content, filename=filename, password=password)
+    publish_document(run, extracted, filename=filename, sha256=sha256, origin=origin)
+
+
+def _route(run: Run, content: ContentType) -> None:
+    """Raise HandOver where another queue's function reads such files."""
+    row = format_for(content.kind)
+    if row.queue not in (UPLOADS, run.job.queue):
+        raise HandOver(f"This is {row.label}: on to where it can be read", queue=row.queue)
+
+
+def _read(run: Run, path: Path, content: ContentType, *, filename: str, password: str | None) -> Extracted:
+    """Return what the file says. Raise HandOver where text recognition would find more, or the time is over."""
     run.progress(Stage.EXTRACTING_TEXT, "Extracting text")
-    extracted = extract(
-        path,
-        content=content,
-        filename=filename,
-        password=password,
+    limits = limits_of(settings.get())
+    source = source_of(path, content=content, filename=filename, password=password, limits=limits)
+    scans = run.job.queue == SCANS
+    extracted = read(source, workplace(run, limits), scans=scans)
+    pages = len(extracted.pages_without_text)
+    if pages and not scans and _recognised(run):
+        raise HandOver(f"A scan ({pages} pages without text): on to text recognition", queue=SCANS)
+    if not extracted.text.strip():
+        raise no_text(extracted)
+    return extracted
+
+
+def workplace(run: Run, limits: ExtractionLimits) -> Workplace:
+    """Return where a reader works for `run`."""
+    return Workplace(
+        folder=run.folder,
+        limits=limits,
         on_progress=lambda done, total, text: run.progress(
             Stage.EXTRACTING_TEXT, text, share=done / total if total else 0.0
         ),
+        checkpoint=run.checkpoint,
+        seconds_left=run.seconds_left,
     )
-    if not extracted.text.strip():
-        raise EmptyFile("There is no text in this file.")
-    extracted = msgspec.structs.replace(extracted, metadata={**extracted.metadata, **origin})
 
+
+def _recognised(run: Run) -> bool:
+    """Tell whether text recognition is to be had: yes, unless this installation has said that it is not."""
+    ocr = capabilities.find(run.table, "ocr")
+    return ocr is None or ocr.state is not CapabilityState.UNAVAILABLE
+
+
+def publish_document(
+    run: Run,
+    extracted: Extracted,
+    *,
+    filename: str,
+    sha256: str | None = None,
+    origin: Mapping[str, str] = _NOWHERE,
+) -> None:
+    """Find concepts and a cluster for what was read; publish the document and SUCCESS together.
+
+    `sha256` are bytes that this run has claimed. Raise what `Run.publish` raises.
+    """
+    extracted = msgspec.structs.replace(extracted, metadata={**extracted.metadata, **origin})
+    claims = Claims(run.table, run.job.owner, run.job.job_id)
     run.progress(Stage.AI_ANALYSIS, "Running AI concept extraction…")
     report = extract_concepts(extracted.text, title=extracted.title or "", kind=extracted.source_type)
     vector = term_vector(extracted.text)
@@ -74,7 +124,9 @@ def ingest(
 
     run.progress(Stage.SAVING, "Saving the document")
     # Invisible until published: no row names this key yet.
-    run.keep(draft.text_key, extracted.text)
+    run.keep(draft.text_key, extracted.text.encode())
+    if extracted.segments:
+        run.keep(draft.segments_key, msgspec.json.encode(extracted.segments))
 
     def build() -> Publication:
         before = nearest(vector, clusters.all())
@@ -118,6 +170,7 @@ def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport)
         method=report.method,
         cluster_id="",
         text_key=text_key(job, doc_id),
+        segments_key=segments_key(job, doc_id) if extracted.segments else "",
         characters=len(extracted.text),
         words=len(extracted.text.split()),
         pages=extracted.pages or 0,

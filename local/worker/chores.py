@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import psutil
 
-from chalicelib import services, settings, workers
+from chalicelib import capabilities, services, settings, workers
 from chalicelib.aws.queues import MAX_BATCH
+from chalicelib.capabilities import OFFERS, Capability, CapabilityState
 from chalicelib.errors import SyncBoardError
 from chalicelib.jobs.job import now_ms
 from chalicelib.logs import logger
@@ -80,6 +81,15 @@ class Reporter:
             workers.report(services.table(), self._worker())
         except SyncBoardError as error:
             logger.warning("worker not reported", extra={"cause": error.message})
+
+    def offer(self) -> None:
+        """Say what can be done from now on."""
+        for queue in self._queues:
+            for name in OFFERS.get(queue, ()):
+                try:
+                    capabilities.report(services.table(), name, Capability(state=CapabilityState.READY))
+                except SyncBoardError as error:
+                    logger.warning("capability not reported", extra={"cause": error.message})
 
     def remove(self) -> None:
         """Say goodbye."""

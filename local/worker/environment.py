@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -18,6 +18,7 @@ from chalicelib.jobs import stopping
 from chalicelib.jobs.stopping import Stopping
 from chalicelib.logs import logger
 from chalicelib.processes import die_with
+from local.worker import code
 from local.worker.context import LambdaContext
 
 # How often an environment looks whether its worker still lives.
@@ -41,14 +42,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-def serve(pipe: Connection) -> None:
-    """Say that it is ready, then run calls until the pipe closes. The target of the environment's process."""
+def serve(pipe: Connection, functions: Sequence[str]) -> None:
+    """Say that it is ready to run `functions`, then run calls until the pipe closes. The process's target."""
     # The parent is the fork server; that this may be gone already is no matter: the closed pipe ends it, too.
     die_with(os.getppid())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _on_stop)
     try:
-        _warm_up()
+        _warm_up(functions)
         pipe.send_bytes(msgspec.msgpack.encode(Answer()))
         while True:
             with stopping.interruptible():
@@ -62,10 +63,10 @@ def serve(pipe: Connection) -> None:
             child.kill()
 
 
-def _warm_up() -> None:
-    """Have everything that the first job needs: the application, and clients, which take 50 ms each to make."""
-    import app  # noqa: F401 (late: see `invoke`)
-
+def _warm_up(functions: Sequence[str]) -> None:
+    """Have everything that the first job needs: the code, and clients, which take 50 ms each to make."""
+    for function in functions:
+        code.handler(function)
     for make in (clients.dynamodb, clients.sqs, clients.s3):
         make()
 
@@ -92,9 +93,7 @@ def _lifeline(pipe: Connection) -> Iterator[None]:
 
 def invoke(call: Call) -> Answer:
     """Run one handler in this process."""
-    import app  # late: the forkserver imports this module to have it warm, and app.py needs the settings
-
-    handler = app.app.handler_map[call.function]
+    handler = code.handler(call.function)
     context = LambdaContext(call.function, seconds=call.seconds)
     try:
         return Answer(result=handler(call.event, context))

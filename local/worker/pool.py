@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.logs import logger
+from local.worker.code import preloaded
 from local.worker.environment import Answer, Call, serve
 
 # From a function's time limit to the kill: the supervisor inside has long acted by then.
@@ -27,8 +29,9 @@ class EnvironmentLost(Exception):
 class Environment:
     """One process and the pipe to it. Used by one thread at a time."""
 
-    def __init__(self, *, max_jobs: int) -> None:
+    def __init__(self, *, max_jobs: int, queues: Sequence[str] = ()) -> None:
         self.max_jobs = max_jobs
+        self._queues = tuple(queues)
         self.jobs = 0
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -62,7 +65,8 @@ class Environment:
         self._pipe, self.jobs = pipe, 0
         try:
             with theirs:
-                process = _context().Process(target=serve, args=(theirs,), name="environment")
+                arguments = (theirs, self._queues)
+                process = _context().Process(target=serve, args=arguments, name="environment")
                 process.start()
                 self._process = process
             if pipe.poll(_START_SECONDS) and pipe.recv_bytes():
@@ -96,10 +100,14 @@ class Environment:
             pipe.close()
 
 
-# Imported once, in the fork server: every environment and its child share their memory.
-_PRELOADED = ["local.worker.environment", "app", "chalicelib.tasks.file_upload"]
 _lock = threading.Lock()
 _made: list[Any] = []
+
+
+def prepare(queues: Sequence[str]) -> None:
+    """Say on which queues this process works: the fork server imports their code once, for all to share."""
+    if sys.platform != "darwin":
+        _context().set_forkserver_preload(preloaded(queues))
 
 
 def _context() -> Any:
@@ -109,9 +117,6 @@ def _context() -> Any:
     """
     with _lock:
         if not _made:
-            context: Any = multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver")
-            if sys.platform != "darwin":
-                context.set_forkserver_preload(_PRELOADED)
-            _made.append(context)
+            _made.append(multiprocessing.get_context("spawn" if sys.platform == "darwin" else "forkserver"))
             logger.debug("process context made")
     return _made[0]

@@ -15,12 +15,15 @@ from chalicelib import services, settings
 from chalicelib.aws.queues import Received
 from chalicelib.errors import SyncBoardError
 from chalicelib.logs import logger
+from local.worker.code import CONTAINER_OF
 from local.worker.environment import Call
 from local.worker.events import failed_ids, sqs_event
 from local.worker.pool import Environment, EnvironmentLost
 
-# Time limit of the functions that work on jobs, seconds: the tasks' hard limit and a minute (infra/functions.yaml).
+# Time limit of the functions that work on jobs, seconds: the tasks' hard limit and a minute (infra/functions.yaml),
+# and as long as Lambda allows where the work is heavy.
 FUNCTION_SECONDS = 660.0
+CONTAINER_SECONDS = 900.0
 # After an environment could not be started: before the next try.
 _START_AGAIN_SECONDS = 1.0
 # How often a slot with nothing to do looks whether it is still wanted.
@@ -60,10 +63,11 @@ class _Slot:
 class Slots:
     """Grows and shrinks; pollers ask it for room. Every method may be called from any thread."""
 
-    def __init__(self, *, max_jobs: int, pollers: int = 1) -> None:
+    def __init__(self, queues: Sequence[str], *, max_jobs: int) -> None:
         self.jobs_done = 0
         self._max_jobs = max_jobs
-        self._pollers = pollers
+        # Each has a poller.
+        self._queues = tuple(queues)
         # Urgencies of the pollers that want room, and how many got it and are receiving.
         self._asking: list[int] = []
         self._reserved = 0
@@ -79,7 +83,7 @@ class Slots:
 
     def grow(self) -> None:
         """Add a process."""
-        slot = _Slot(Environment(max_jobs=self._max_jobs))
+        slot = _Slot(Environment(max_jobs=self._max_jobs, queues=self._queues))
         slot.thread = threading.Thread(target=self._serve, args=(slot,), name="slot", daemon=True)
         with self._room:
             if self._closing:
@@ -129,7 +133,7 @@ class Slots:
             finally:
                 self._asking.remove(urgency)
             self._reserved += 1
-            others = self._pollers - self._reserved
+            others = len(self._queues) - self._reserved
             room = None if self._closing else Room(patient=self._free() - self._reserved >= others)
             self._room.notify_all()
         try:
@@ -241,7 +245,8 @@ class Slots:
         function = parcel.messages[0].queue
         event = sqs_event(parcel.messages, visibility=settings.get().hidden_seconds)
         try:
-            answer = environment.call(Call(function=function, event=event, seconds=FUNCTION_SECONDS))
+            seconds = CONTAINER_SECONDS if function in CONTAINER_OF else FUNCTION_SECONDS
+            answer = environment.call(Call(function=function, event=event, seconds=seconds))
         except EnvironmentLost as error:
             # The messages come back when their lease is over; the next run sees what became of this one.
             if not self._closing:

@@ -11,8 +11,10 @@ from chalicelib.errors import SyncBoardError
 from chalicelib.logs import logger
 from local.worker import chores
 from local.worker.chores import Intake, Reporter
+from local.worker.code import does_chores
 from local.worker.options import Options
 from local.worker.poller import Poller, longest_wait
+from local.worker.pool import prepare
 from local.worker.scaler import Scaler
 from local.worker.slots import Slots
 
@@ -28,22 +30,23 @@ class Worker:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.slots = Slots(max_jobs=options.max_jobs_per_process, pollers=len(options.queues))
+        self.slots = Slots(options.queues, max_jobs=options.max_jobs_per_process)
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._reporter = Reporter(options.queues, self.slots, self._stopping)
 
     def run(self) -> None:
         """Work until stopped; return when all jobs in hand are finished or given back."""
+        prepare(self.options.queues)
         for _ in range(self.options.least):
             self.slots.grow()
-        listening = [
-            *(self._thread(f"poll-{poller.queue}", poller.run) for poller in self._pollers()),
-            self._thread("poll-intake", Intake(self._stopping).run),
-        ]
-        self._thread("sweep", lambda: chores.sweep(self._stopping))
+        listening = [self._thread(f"poll-{poller.queue}", poller.run) for poller in self._pollers()]
+        if does_chores(self.options.queues):
+            listening.append(self._thread("poll-intake", Intake(self._stopping).run))
+            self._thread("sweep", lambda: chores.sweep(self._stopping))
         if self.slots.wait_until_ready(_READY_SECONDS) and not self._stopping.is_set():
             self._reporter.report()
+            self._reporter.offer()
             reporting = self._thread("report", self._reporter.run)
             logger.info(
                 "worker ready", extra={"queues": self.options.queues, "processes": self.options.least}

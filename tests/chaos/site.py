@@ -173,14 +173,18 @@ class Site:
     def settle(self, owners: Collection[str], *, seconds: float) -> int:
         """Wait until all jobs have ended and no message is left; return how many jobs the sweeper had to help.
 
-        The sweeper's clock runs fast here: a waiting job whose message is nowhere is looked at after seconds.
+        The sweeper's clock runs fast here: a waiting job whose message is nowhere, and an ended one whose run died
+        before it had followed up, are looked at after seconds.
         """
         deadline = time.monotonic() + seconds
         helped: set[str] = set()
         quiet = 0
         while quiet < 2 and time.monotonic() < deadline:
             waiting = [
-                job for owner in owners for job in all_jobs(self.table, owner) if job.state not in TERMINAL
+                job
+                for owner in owners
+                for job in all_jobs(self.table, owner)
+                if job.state not in TERMINAL or job.check_at
             ]
             empty = not any(self.depth(name).total for name in settings.QUEUES)
             quiet = quiet + 1 if empty and not waiting else 0

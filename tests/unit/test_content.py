@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import random
 import unicodedata
@@ -153,7 +154,7 @@ def test_the_binary_twin_of_a_code_extension_is_not_code() -> None:
     assert kind_of(transport_stream * 10, "video.ts").kind != "code"
 
 
-# --- Kinds that are known by name ---------------------------------------------------------------------------
+# --- Kinds with a container or a mark ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -182,30 +183,61 @@ def test_the_binary_twin_of_a_code_extension_is_not_code() -> None:
         (b"%!PS-Adobe-3.0\n", "a.txt", "postscript"),
         (b"From: a@example.org\nSubject: x\n\nhi", "a.eml", "email"),
         (b'{"cells": []}', "a.ipynb", "notebook"),
+        (b"WEBVTT\n\n", "a.txt", "subtitles"),
+        (b"1\n00:00:01,000 --> 00:00:02,000\nx\n", "a.srt", "subtitles"),
+        (b"no times at all", "a.srt", "text"),
+        (b"a,b\n1,2\n", "a.csv", "csv"),
+        (b"a\tb\n1\t2\n", "a.TSV", "csv"),
+        (b"\\documentclass{article}", "a.tex", "latex"),
+        (b"@book{x}", "a.bib", "code"),
+        (b"Return-Path: <a@example.org>\nFrom: a\n\nhi", "message", "email"),
+        (b"From: a note to myself\n", "message", "text"),
     ],
 )
-def test_kinds_that_are_not_read_yet_are_named(data: bytes, name: str, kind: str) -> None:
+def test_kinds_are_told_by_their_content(data: bytes, name: str, kind: str) -> None:
     assert kind_of(data, name).kind == kind
 
 
+def test_office_files_are_known_whatever_part_comes_first() -> None:
+    for first in ("docProps/app.xml", "customXml/item1.xml", "_rels/.rels"):
+        assert kind_of(zip_of(**{first: b"x" * 70_000}), "a.docx").kind == "docx"
+        assert kind_of(zip_of(**{first: b"", "word/document.xml": b""}), "a").kind == "docx"
+    assert kind_of(zip_of(**{"word/media/image1.png": b"x" * 70_000}), "a.docx").kind == "docx"
+
+
+def test_archives_are_no_office_files_whatever_they_hold() -> None:
+    jar = {"META-INF/MANIFEST.MF": b"", "org/Main.class": b""}
+    apk = {"AndroidManifest.xml": b"", "classes.dex": b"", "res/x.xml": b""}
+    folders = {"word/notes.txt": b"", "xl/list.txt": b""}
+    stored = {"report.docx": zip_of(**{"[Content_Types].xml": b"", "word/document.xml": b""})}
+    for files in (jar, apk, folders, stored):
+        assert kind_of(zip_of(**files), "a.zip").kind == "zip"
+
+
 def test_an_unsupported_kind_says_what_it_is_and_what_is_taken() -> None:
-    with pytest.raises(UnsupportedType, match=r"is a ZIP archive.*Taken are: .*Markdown.*PDF"):
-        queue_for("zip")
+    with pytest.raises(UnsupportedType, match=r"is an old PowerPoint.*Taken are: .*Markdown.*PDF"):
+        queue_for("ppt")
     with pytest.raises(UnsupportedType, match="unknown binary type"):
         queue_for("no such kind")
     with pytest.raises(EmptyFile, match="0 bytes"):
         format_for("empty")
 
 
-def test_supported_kinds_have_a_queue() -> None:
-    assert {row.kind for row in FORMATS.values() if supported(row.kind)} == {
-        "text",
-        "markdown",
-        "code",
-        "pdf",
+def test_documents_are_supported_on_the_queue_of_the_text_functions() -> None:
+    documents = {
+        *("text", "markdown", "code", "pdf", "csv", "subtitles", "latex", "html", "docx", "pptx", "xlsx"),
+        *("doc", "xls", "msg", "ole", "odt", "ods", "odp", "epub", "rtf", "email", "notebook"),
     }
-    assert queue_for("pdf") == queue_for("text") == "uploads"
-    assert not supported("nonsense")
+    assert {kind for kind in documents if supported(kind)} == documents
+    assert {queue_for(kind) for kind in documents} == {"uploads"}
+    assert not any(supported(kind) for kind in ("ppt", "postscript", "executable", "unknown", "nonsense"))
+
+
+def test_every_parser_that_a_format_names_exists() -> None:
+    for row in FORMATS.values():
+        if row.parser is not None:
+            module, _, function = row.parser.partition(":")
+            assert callable(getattr(importlib.import_module(module), function))
 
 
 @given(st.binary(max_size=300), st.text(max_size=20))

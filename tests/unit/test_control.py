@@ -76,7 +76,7 @@ def test_invariant_9_nothing_of_a_cancelled_job_is_published(engine: Engine, con
 
     def work(taken: Job, _beat: object) -> Outcome:
         run = run_of(engine, taken)
-        run.keep(f"texts/{job.job_id}/1-d.txt", "text")
+        run.keep(f"texts/{job.job_id}/1-d.txt", b"text")
         control.cancel(engine.row(job))
         with pytest.raises(Cancelled) as cancelled:
             run.publish(lambda: Publication(result={"doc_id": "d"}))
@@ -93,7 +93,7 @@ def test_invariant_9_nothing_of_a_cancelled_job_is_published(engine: Engine, con
 def test_a_run_that_was_overtaken_publishes_nothing_and_takes_its_text_away(engine: Engine) -> None:
     job = engine.job(state=State.PROCESSING, run="new", attempt=2, lease_until=now_ms() + 60_000)
     stale = run_of(engine, msgspec.structs.replace(job, run="old", attempt=1))
-    stale.keep(f"texts/{job.job_id}/1-d.txt", "text")
+    stale.keep(f"texts/{job.job_id}/1-d.txt", b"text")
     with pytest.raises(StaleRun):
         stale.publish(lambda: Publication(result={"doc_id": "d"}))
     stale.discard()
@@ -104,7 +104,7 @@ def test_a_run_that_was_overtaken_publishes_nothing_and_takes_its_text_away(engi
 def test_a_publication_whose_answer_was_lost_is_not_taken_back(engine: Engine) -> None:
     job = engine.job(state=State.PROCESSING, run="r", attempt=1, lease_until=now_ms() + 60_000)
     run = run_of(engine, job)
-    run.keep(f"texts/{job.job_id}/1-d.txt", "text")
+    run.keep(f"texts/{job.job_id}/1-d.txt", b"text")
     run.publish(lambda: Publication(result={"doc_id": "d"}))
     run.publish(lambda: Publication(result={"doc_id": "d"}))  # tried again: it had gone through
     run.discard()

@@ -108,8 +108,8 @@ def test_ten_light_jobs_share_what_they_need(
         dollars += cost_of["dollars"]
     assert reported["sqs_request"] == pytest.approx(asked["sqs_request"])
     assert reported["table_read"] == pytest.approx(asked["table_read"])
-    # How many of the four counters a batch meets depends on the ids of its jobs.
-    assert 0 <= reported["table_write"] - 10 * INDEX_WRITES - asked["table_write"] <= 6
+    # How many of the four counters a batch meets depends on the ids of its jobs, and on the minute in which they end.
+    assert -8 <= reported["table_write"] - 10 * INDEX_WRITES - asked["table_write"] <= 6
     assert dollars / 10 * 1_000_000 < 14
 
 

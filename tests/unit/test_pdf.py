@@ -17,7 +17,6 @@ from chalicelib.errors import (
     PasswordRequired,
     SyncBoardError,
     TooLarge,
-    UnsupportedType,
 )
 from chalicelib.ingest import pdf
 from chalicelib.ingest.content import ContentType, sniff
@@ -213,9 +212,8 @@ def test_a_page_tree_nested_very_deep_is_broken(tmp_path: Path) -> None:
         read(tmp_path, hostile.nested_page_tree_pdf(3000))
 
 
-def test_html_named_pdf_is_refused_as_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedType, match="web page"):
-        read(tmp_path, b"<html><body>hello</body></html>")
+def test_html_named_pdf_is_read_as_what_it_is(tmp_path: Path) -> None:
+    assert read(tmp_path, b"<html><body>hello</body></html>").source_type == "html"
 
 
 def test_a_pdf_header_before_random_bytes_is_broken(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from reportlab.pdfgen.canvas import Canvas  # type: ignore[import-untyped]
 from chalicelib.errors import (
     BlockedAddress,
     EmptyFile,
+    HandOver,
     RetryAfter,
     SourceNotFound,
     Unreachable,
@@ -130,7 +131,7 @@ def test_the_name_is_that_of_the_last_redirect_and_the_link_the_user_s_own(
 @pytest.mark.parametrize(
     ("body", "kind", "named"),
     [
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "text/plain", "an image"),
+        (b"\x7fELF" + bytes(100), "text/plain", "a program"),
         (b"PK\x03\x04" + bytes(100), "application/zip", "a ZIP archive"),
     ],
 )
@@ -141,6 +142,31 @@ def test_a_kind_that_can_t_be_read_is_named(
     with pytest.raises(UnsupportedType, match=named):
         ingestion.run(web.url("/x"))
     assert ingestion.engine.objects.bodies == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "queue"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "uploads-ocr"),
+        (b"ID3\x04" + bytes(100), "uploads-media"),
+        (b"<html><h1>Talk</h1><video src='talk.mp4'></video><p>Watch it.</p></html>", "uploads-media"),
+    ],
+)
+def test_what_another_function_reads_is_handed_over(
+    web: Web, ingestion: Ingestion, body: bytes, queue: str
+) -> None:
+    web.answers["/x"] = reply(body=body, kind="text/html" if body.startswith(b"<") else "application/x")
+    with pytest.raises(HandOver) as handed:
+        ingestion.run(web.url("/x"))
+    assert handed.value.queue == queue
+
+
+def test_a_page_with_a_film_and_much_to_read_is_read(web: Web, ingestion: Ingestion) -> None:
+    words = b" ".join(b"word%d" % number for number in range(400))
+    body = b"<html><article><h1>Tides</h1><video src='a.mp4'></video><p>" + words + b"</p></article></html>"
+    web.answers["/x"] = reply(body=body, kind="text/html")
+    document = ingestion.document(ingestion.run(web.url("/x")))
+    assert b"word399" in ingestion.engine.objects.bodies[document.text_key]
 
 
 def test_nothing_at_the_link_is_permanent_and_an_empty_answer_too(web: Web, ingestion: Ingestion) -> None:

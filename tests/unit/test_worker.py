@@ -221,7 +221,7 @@ class Played:
     # What a call answers; may block or raise.
     play: Callable[[Call], Answer]
 
-    def __init__(self, *, max_jobs: int) -> None:
+    def __init__(self, *, max_jobs: int, queues: tuple[str, ...] = ()) -> None:
         self.started = False
         self.interrupted = threading.Event()
         type(self).made.append(self)
@@ -267,7 +267,7 @@ def test_messages_that_are_done_with_are_deleted_and_others_stay(queues: Polls, 
     played.play = staticmethod(keep_one)
     for number in range(3):
         queues.call(number, light=False)
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     running.grow()
     _run(queues, running, 2)
     assert list(queues.messages["uploads"]) == ["2"]
@@ -284,7 +284,7 @@ def test_light_jobs_come_ten_at_a_time_and_heavy_ones_singly(queues: Polls, play
     for number in range(21):
         queues.call(number, light=True)
     queues.call(21, light=False)
-    running = Slots(max_jobs=100)
+    running = Slots(("uploads",), max_jobs=100)
     running.grow()
     _run(queues, running, 22)
     # The first delivery shows that light ones are there.
@@ -302,7 +302,7 @@ def test_a_lost_environment_keeps_its_messages_for_the_next_run(queues: Polls, p
 
     played.play = staticmethod(die)
     queues.call(1, light=False)
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     running.grow()
     stopping = threading.Event()
     thread = threading.Thread(target=Poller("uploads", urgency=0, slots=running, stopping=stopping).run)
@@ -319,7 +319,7 @@ def test_a_lost_environment_keeps_its_messages_for_the_next_run(queues: Polls, p
 def test_what_waits_in_line_when_the_worker_stops_is_given_back(queues: Polls, played: type[Played]) -> None:
     queues.call(1, light=False)
     received = queues.receive("uploads", limit=1)
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     running.close()
     running.put(0, received, light=False)
     running._slots.append(slot := slots._Slot(played(max_jobs=1)))  # type: ignore[arg-type]
@@ -338,7 +338,7 @@ def test_there_is_room_for_one_more_light_parcel_but_for_no_heavy_one(
         return Answer(result={})
 
     played.play = staticmethod(block)
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     running.grow()
     assert running.wait_until_ready(10)
     for light, room in ((True, True), (False, False)):
@@ -358,7 +358,7 @@ def test_a_parcel_that_waited_too_long_is_given_back_and_the_pollers_are_told_of
     queues: Polls, played: type[Played], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queues.call(1, light=False)
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     monkeypatch.setattr("local.worker.slots.time.monotonic", lambda: -1000.0)
     running.put(0, queues.receive("uploads", limit=1), light=False)
     monkeypatch.undo()
@@ -372,7 +372,7 @@ def test_a_parcel_that_waited_too_long_is_given_back_and_the_pollers_are_told_of
     assert running.join(10)
 
 
-def _serve_echo(pipe: Any) -> None:
+def _serve_echo(pipe: Any, _functions: Any) -> None:
     pipe.send_bytes(b"ready")
     while True:
         try:
@@ -429,7 +429,7 @@ def test_a_process_that_can_not_be_started_is_a_lost_environment(
 def test_a_poller_keeps_its_room_while_it_receives_and_the_most_urgent_comes_first(
     queues: Polls, played: type[Played]
 ) -> None:
-    running = Slots(max_jobs=10, pollers=3)
+    running = Slots(("uploads", "analysis", "low_priority"), max_jobs=10)
     running.grow()
     assert running.wait_until_ready(10)
     came: list[int] = []
@@ -457,7 +457,7 @@ def test_a_poller_keeps_its_room_while_it_receives_and_the_most_urgent_comes_fir
 
 
 def test_slots_shrink_to_what_is_wanted(queues: Polls, played: type[Played]) -> None:
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     for _ in range(3):
         running.grow()
     assert running.wait_until_ready(10)
@@ -516,7 +516,7 @@ def test_the_report_says_what_the_slots_do(
 ) -> None:
     table = MemoryTable()
     monkeypatch.setattr(services, "table", lambda: table)
-    running = Slots(max_jobs=10)
+    running = Slots(("uploads",), max_jobs=10)
     running.grow()
     assert running.wait_until_ready(10)
     reporter = Reporter(("uploads",), running, threading.Event(), memory=lambda: 42)
@@ -537,7 +537,7 @@ def test_a_report_that_can_not_be_written_stops_nobody(monkeypatch: pytest.Monke
 
     table.before_write = away
     monkeypatch.setattr(services, "table", lambda: table)
-    reporter = Reporter(("uploads",), Slots(max_jobs=1), threading.Event(), memory=lambda: 0)
+    reporter = Reporter(("uploads",), Slots(("uploads",), max_jobs=1), threading.Event(), memory=lambda: 0)
     reporter.report()
     reporter.remove()
     assert table.items == {}

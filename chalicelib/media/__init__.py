@@ -1,0 +1,1 @@
+"""Speech to text: recordings, films, and links to either."""

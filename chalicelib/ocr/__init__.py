@@ -1,0 +1,1 @@
+"""Text recognition (OCR): pictures and scanned pages to text, by Tesseract."""
