@@ -5,11 +5,12 @@ HOST ?= 127.0.0.1
 DATA ?= .local
 SEED ?= 1
 JOBS ?= 500
+MUTATIONS ?= 1000
 BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint chaos bench package clean
+.PHONY: help setup demo run test unit lint chaos bench corpus fuzz package clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +54,12 @@ chaos: setup ## Storms against a real stack, then the audit (SEED=1 JOBS=500)
 
 bench: setup ## Load, side by side with Celery and Redis where they are installed
 	@$(BIN)/python -m bench.load $(ARGS)
+
+corpus: setup ## A folder with a manifest.json through a real stack (DIR=folder)
+	@$(BIN)/python -m bench.corpus --dir $(DIR) $(ARGS)
+
+fuzz: setup ## Mutated files into every parser (SEED=1 MUTATIONS=1000)
+	@$(BIN)/python -m tests.fuzz --seed $(SEED) --mutations $(MUTATIONS)
 
 package: .make/dev ## Build what is deployed, and check it (needs Python 3.12 or newer)
 	@$(BIN)/python -m infra.package $(ARGS)

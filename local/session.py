@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.message import Message
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,11 +15,13 @@ from local import framing
 
 _SESSION_SECONDS: Final = 7 * 24 * 3600
 _LOCAL_USER: Final = "demo"
+# What makes samples, and what describes them.
+_NO_SAMPLE: Final = re.compile(r"make.*\.py|README\.md")
 
 
 def is_sample(path: Path) -> bool:
     """Tell whether a file in the samples folder is one to submit, not one that describes or makes them."""
-    return path.is_file() and path.suffix != ".json" and path.name not in ("make.py", "README.md")
+    return path.is_file() and path.suffix != ".json" and not _NO_SAMPLE.match(path.name)
 
 
 def check_caller(address: str, headers: Message) -> None:

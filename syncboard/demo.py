@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
+import os
+import re
 import secrets
 import shutil
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,11 +22,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from local.containers import CONTAINERS
 from local.gateway import is_sample
 from local.stack import SAMPLES, Stack, StackOptions
 from syncboard.client import Client
 
-_TIMEOUT_SECONDS = 180.0
+# The first run also installs what recognises text and speech.
+_TIMEOUT_SECONDS = 1200.0
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +39,10 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     error_type: str | None = None
     # Password to submit it with.
     password: str | None = None
+    # Words that its text must hold.
+    says: str | None = None
+    # Submitted as a link to a web server, not as a file.
+    as_link: bool = False
 
 
 def run_demo(*, keep: bool) -> bool:
@@ -39,10 +52,11 @@ def run_demo(*, keep: bool) -> bool:
     try:
         console.print("Starting a stack …")
         began = time.monotonic()
-        with Stack(StackOptions(port=0, data=folder, verbose=False)) as stack:
+        options = StackOptions(port=0, data=folder, containers=tuple(CONTAINERS), verbose=False)
+        with _web_server() as pages, Stack(options) as stack:
             console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
             with Client(stack.url, stack.token(f"demo-{secrets.token_hex(4)}", seconds=3600)) as client:
-                ends = _run_all(client, console)
+                ends = _run_all(client, pages, console)
                 ok = _report(ends, client, console)
     finally:
         if keep:
@@ -52,7 +66,28 @@ def run_demo(*, keep: bool) -> bool:
     return ok
 
 
-def _run_all(client: Client, console: Console) -> dict[str, tuple[Expected, dict[str, Any]]]:
+@contextlib.contextmanager
+def _web_server() -> Iterator[str]:
+    """Serve the samples as a web site; the service is allowed to fetch from this one address of the machine."""
+    handler = functools.partial(_Quiet, directory=str(SAMPLES))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"127.0.0.1:{server.server_address[1]}"
+        os.environ["SYNCBOARD_NETWORK_ALLOW"] = address
+        try:
+            yield f"http://{address}"
+        finally:
+            server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """A file server that prints nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _run_all(client: Client, pages: str, console: Console) -> dict[str, tuple[Expected, dict[str, Any]]]:
     expected = msgspec.json.decode((SAMPLES / "expected.json").read_bytes(), type=dict[str, Expected])
     paths = [path for path in sorted(SAMPLES.iterdir()) if is_sample(path)]
     columns = (
@@ -65,7 +100,7 @@ def _run_all(client: Client, console: Console) -> dict[str, tuple[Expected, dict
             path.name: threads.submit(
                 _run_one,
                 client,
-                path,
+                f"{pages}/{path.name}" if expected[path.name].as_link else path,
                 expected[path.name],
                 bars,
                 bars.add_task("", total=100, file=path.name),
@@ -75,8 +110,12 @@ def _run_all(client: Client, console: Console) -> dict[str, tuple[Expected, dict
         return {name: (expected[name], future.result()) for name, future in futures.items()}
 
 
-def _run_one(client: Client, path: Path, expected: Expected, bars: Progress, bar: TaskID) -> dict[str, Any]:
-    job = client.submit(path, password=expected.password)
+def _run_one(
+    client: Client, what: Path | str, expected: Expected, bars: Progress, bar: TaskID
+) -> dict[str, Any]:
+    job = (
+        client.submit_url(what) if isinstance(what, str) else client.submit(what, password=expected.password)
+    )
     status: dict[str, Any] = job
     for status in client.iter_progress(job["job_id"], timeout=_TIMEOUT_SECONDS):
         meta = status["meta"]
@@ -91,7 +130,7 @@ def _report(ends: dict[str, tuple[Expected, dict[str, Any]]], client: Client, co
         table.add_column(heading, no_wrap=heading in ("file", "state"))
     well = True
     for name, (expected, status) in ends.items():
-        as_expected = _as_expected(expected, status)
+        as_expected = _as_expected(expected, status, client)
         well = well and as_expected
         table.add_row(name, *_row(status), "✓" if as_expected else "✗ unexpected")
     console.print(table)
@@ -102,13 +141,22 @@ def _report(ends: dict[str, tuple[Expected, dict[str, Any]]], client: Client, co
     return well and len(documents) == published
 
 
-def _as_expected(expected: Expected, status: dict[str, Any]) -> bool:
+def _as_expected(expected: Expected, status: dict[str, Any], client: Client) -> bool:
     error = status.get("error") or {}
     if status["state"] != expected.state or error.get("type") != expected.error_type:
         return False
-    return expected.state != "SUCCESS" or bool(
-        status["result"]["concepts"] and status["result"]["cluster_id"]
+    if expected.state != "SUCCESS":
+        return True
+    result = status["result"]
+    says = _plain(expected.says or "")
+    return bool(result["concepts"] and result["cluster_id"]) and says in _plain(
+        client.document(result["doc_id"])["text"]
     )
+
+
+def _plain(text: str) -> str:
+    """Return the words of a text, as one hears them."""
+    return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
 def _row(status: dict[str, Any]) -> tuple[str, str, str, str]:

@@ -6,6 +6,7 @@ import copy
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from chalicelib.aws.expressions import (
@@ -245,12 +246,20 @@ class MemoryObjects:
     def put(self, key: str, body: bytes, *, content_type: str = "") -> None:
         self.bodies[key] = body
 
+    def upload(self, key: str, path: Path, *, content_type: str = "") -> None:
+        self.bodies[key] = path.read_bytes()
+
+    def download(self, key: str, path: Path, *, version: str | None = None) -> None:
+        path.write_bytes(self.get(key))
+
     def head(self, key: str, *, version: str | None = None) -> ObjectHead:
         if key not in self.bodies:
             raise UploadMissing("gone")
         return ObjectHead(size=len(self.bodies[key]), etag="e", version=None)
 
     def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
+        if key not in self.bodies:
+            raise UploadMissing("gone")
         return self.bodies[key][:first]
 
     def find(self, key: str) -> bytes | None:

@@ -69,6 +69,12 @@ class Objects:
             answer = clients.s3().put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
         return answer.get("VersionId")
 
+    def upload(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> str | None:
+        """Store a file's bytes without holding them in memory; return the version."""
+        with _aws_errors(key), path.open("rb") as file:
+            answer = clients.s3().put_object(Bucket=self.bucket, Key=key, Body=file, ContentType=content_type)
+        return answer.get("VersionId")
+
     def head(self, key: str, *, version: str | None = None) -> ObjectHead:
         """Describe an object; raise UploadMissing if there is none."""
         with _aws_errors(key):

@@ -41,6 +41,15 @@ _SUBTITLE_MIMES: Final = {".srt": "application/x-subrip", ".vtt": "text/vtt"}
 _LATEX_EXTENSIONS: Final = frozenset({".ltx", ".tex"})
 # Headers that only a stored mail starts with; the names of mails from a server have no extension.
 _MAIL_START = re.compile(r"(?:Return-Path|Received|Delivered-To|Message-ID|MIME-Version):[ \t]", re.I)
+# Formats that are never text: what is called so and is text is an error page, a note, a failed download. (Not .doc
+# and .xls: programs write RTF and HTML under these names.)
+_NEVER_TEXT: Final = frozenset(
+    {
+        *(".pdf", ".docx", ".pptx", ".xlsx", ".odt", ".ods", ".odp", ".epub", ".zip", ".gz", ".7z", ".rar"),
+        *(".png", ".jpg", ".jpeg", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".heic", ".exe", ".msg"),
+        *(".mp3", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".aac", ".mp4", ".m4v", ".mov", ".avi", ".mkv"),
+    }
+)
 _HTML_START = re.compile(
     r"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,2000}?-->\s*)?<(?:!doctype\s+html|html|head|body)[\s>]",
     re.I | re.S,
@@ -103,6 +112,8 @@ def _decoded(head: bytes, encoding: str, complete: bool) -> str | None:
 
 def _text_type(text: str, filename: str) -> ContentType:
     ending = extension(filename)
+    if ending in _NEVER_TEXT:
+        return ContentType(kind="mislabelled", mime="text/plain")
     found = _marked_type(text) or _named_type(text, ending)
     if found is not None:
         return found

@@ -34,11 +34,13 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     # with the bytes but decode them, in time and memory proportional to their number, and without native
     # parsers.
     inline_bytes: int = 0
+    # The files in it become documents of their own (`tasks.archive`): it has no text itself.
+    is_archive: bool = False
 
     @property
     def readable(self) -> bool:
         """Whether anything here reads files of this kind."""
-        return self.parser is not None or self.reader is not None
+        return self.parser is not None or self.reader is not None or self.is_archive
 
 
 _TEXT_PARSER: Final = "chalicelib.ingest.text:parse"
@@ -84,11 +86,12 @@ FORMATS: Final = {
         Format(kind="email", label="an e-mail (eml)", parser="chalicelib.ingest.mail:parse"),
         Format(kind="notebook", label="a Jupyter notebook", parser="chalicelib.ingest.notebook:parse"),
         Format(kind="postscript", label="a PostScript file"),
-        Format(kind="zip", label="a ZIP archive"),
+        Format(kind="zip", label="a ZIP archive", is_archive=True),
         Format(kind="archive", label="a compressed archive"),
         Format(kind="image", label="an image", queue=SCANS, reader="chalicelib.ocr.reader:read"),
         Format(kind="audio", label="an audio recording", queue=MEDIA, reader=_SPEECH_READER),
         Format(kind="video", label="a video", queue=MEDIA, reader=_SPEECH_READER),
+        Format(kind="mislabelled", label="not what its name says"),
         Format(kind="executable", label="a program"),
         Format(kind="unknown", label="of an unknown binary type"),
         Format(kind="empty", label="empty"),
@@ -111,6 +114,12 @@ def format_for(kind: str) -> Format:
     if kind == "empty":
         raise EmptyFile("The file is empty (0 bytes).")
     row = FORMATS.get(kind, FORMATS["unknown"])
+    if row.kind == "mislabelled":
+        raise UnsupportedType(
+            "The file is not what its name says: it is text, perhaps the error page of a failed download. "
+            "Name it .txt or .html if that is what you want read.",
+            kind=row.kind,
+        )
     if not row.readable:
         raise UnsupportedType(
             f"This file is {row.label}, which can't be read. Taken are: {taken()}.", kind=row.kind

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Final
 
 from chalicelib import settings
-from chalicelib.errors import HandOver, UnsupportedUrl
+from chalicelib.errors import HandOver, SourceNotFound, UnsupportedUrl
 from chalicelib.ingest.content import HEAD_BYTES, ContentType, sniff
 from chalicelib.ingest.extraction import limits_of
 from chalicelib.ingest.filename import extension
 from chalicelib.ingest.formats import MEDIA, UPLOADS
 from chalicelib.jobs.run import Run
 from chalicelib.jobs.states import Stage
+from chalicelib.media.sites import is_media_site
 from chalicelib.net.guard import Fetched, fetch
 from chalicelib.net.urls import host_of, name_of
 from chalicelib.settings import MB
@@ -85,7 +86,9 @@ def _listen(run: Run, url: str) -> bool:
             password=run.job.password or None,
             playlist_items=int(item) if item else None,
         )
-    except UnsupportedUrl:
+    except (UnsupportedUrl, SourceNotFound):
+        if is_media_site(url):
+            raise
         return False  # a page or file after all
     publish_document(run, extracted, filename=name_of(url) or host_of(url), origin={"url": url})
     return True

@@ -57,8 +57,14 @@ def test_a_text_that_mentions_the_pdf_header_is_a_text() -> None:
         b'<?xml version="1.0"?>\n<html xmlns="http://www.w3.org/1999/xhtml"><body/></html>',
     ],
 )
-def test_html_named_pdf_is_html(data: bytes) -> None:
-    assert kind_of(data, "report.pdf").kind == "html"
+def test_html_with_the_name_of_something_else_is_told_apart_from_html(data: bytes) -> None:
+    assert {kind_of(data, name).kind for name in ("report.pdf", "photo.PNG", "a.docx", "a.mp3")} == {
+        "mislabelled"
+    }
+    # Programs write tables and texts as HTML under these names.
+    assert {kind_of(data, name).kind for name in ("report.html", "report", "table.xls", "a.doc")} == {"html"}
+    with pytest.raises(UnsupportedType, match="not what its name says"):
+        format_for("mislabelled")
 
 
 def test_random_bytes_are_unknown_whatever_they_are_called() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.errors import EmptyFile, TooLarge
+from chalicelib.errors import EmptyFile, TooLarge, UnsupportedType
 from chalicelib.ingest import hypertext
 from tests.documents import read
 
@@ -41,8 +41,9 @@ def test_a_page_without_an_article_is_read_whole(tmp_path: Path) -> None:
     assert "| Port 199 | 199 m |" in found.text
 
 
-def test_html_named_pdf_is_read_as_html(tmp_path: Path) -> None:
-    assert read(tmp_path, page("<p>Not found.</p>"), "report.pdf").source_type == "html"
+def test_html_named_pdf_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedType, match="not what its name says"):
+        read(tmp_path, page("<p>Not found.</p>"), "report.pdf")
 
 
 @pytest.mark.parametrize("label", ["windows-1251", "x-nonsense"])
