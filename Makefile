@@ -24,7 +24,7 @@ help: ## Show this list
 	@sh local/bootstrap.sh $(PYTHON) requirements/dev.txt
 
 setup: .make/dev ## Install everything that development needs
-	@$(BIN)/python -c 'from local.emulator import LOCK_FILE; from local.environments import ensure_environment as e; e("emulator", LOCK_FILE)'
+	@$(BIN)/python -m local.setup
 
 # --- Using it ------------------------------------------------------------------------------------------------
 

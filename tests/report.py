@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from importlib.metadata import version
+from typing import Final
 
 import pytest
 from rich.console import Console
@@ -16,9 +17,15 @@ from tests.stack import GIVEN_ENDPOINT
 TIERS = {
     "unit": "in one process",
     "contract": "memory and moto",
+    "media": "the recogniser itself, and films by link",
     "e2e": "the whole stack",
     "browser": "headless Chromium on the whole stack",
 }
+# What shares nothing runs on both cores; a stack wants them for itself.
+RUNS: Final = (
+    (("unit", "contract", "media"), ("--numprocesses=2", "--dist=loadfile")),
+    (("e2e", "browser"), ()),
+)
 NEVER_ON_AWS = (
     "Nothing has run on AWS itself: no account. API Gateway, Lambda, event source mappings, CloudFormation, IAM, "
     "fair queues and TTL expiry are checked by template tools and by the emulator as far as it goes."
@@ -59,7 +66,13 @@ def main() -> int:
     """Run all tests; return pytest's exit code."""
     began = time.monotonic()
     collector = Collector()
-    code = pytest.main(["-q", *(f"tests/{tier}" for tier in TIERS), *sys.argv[1:]], plugins=[collector])
+    code = 0
+    for tiers, options in RUNS:
+        code |= int(
+            pytest.main(
+                ["-q", *(f"tests/{tier}" for tier in tiers), *options, *sys.argv[1:]], plugins=[collector]
+            )
+        )
     console = Console(width=110)
     table = Table(title=f"Tests in {time.monotonic() - began:.0f} s, on {emulator()}", title_justify="left")
     for heading in ("tier", "what", "passed", "failed", "skipped", "seconds"):
@@ -74,7 +87,7 @@ def main() -> int:
     console.print(NEVER_ON_AWS)
     total = sum(collector.counts.values(), Counter[str]())
     console.print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
-    return int(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Skips the tier, loudly, where there is no recogniser; keeps its weights between runs."""
+"""Lends these tests the media environment's libraries; skips the tier, loudly, where that is not installed."""
 
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +11,13 @@ import pytest
 
 from chalicelib import settings
 from chalicelib.media import recognition, weights
+from local.containers import MODELS
+from local.environments import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-MODELS = ROOT / ".local" / "models"
-NO_WHISPER = (
-    "NO SPEECH RECOGNITION WAS TESTED: faster-whisper is not in this environment. Run these tests by "
-    ".venvs/media/bin/python -m pytest tests/media"
-)
+NO_WHISPER = "NO SPEECH RECOGNITION WAS TESTED: the media environment is not installed (make setup)"
+
+# Behind this environment's own: the same Python made both, and what both have is the same version or near.
+sys.path += [str(path) for path in (ROOT / "media" / "lib").glob("python3.*/site-packages")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

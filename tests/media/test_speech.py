@@ -24,7 +24,8 @@ from chalicelib.media import decoding, recognition, weights
 from chalicelib.media.link_reader import read_link
 from chalicelib.media.reader import Transcription, read
 from chalicelib.media.windows import SAMPLE_RATE
-from tests.media.conftest import MODELS, ROOT
+from local.containers import MODELS
+from tests.stack import ROOT
 from tests.webserver import Web, allowing, reply, serving
 
 SAMPLES = ROOT / "samples"
