@@ -27,7 +27,7 @@ def as_shown(job: Job) -> Job:
     found = _look(name)
     if found is None or found.state is CapabilityState.READY:
         return job
-    message = f"Waiting for {capabilities.TITLES[name]}, which is {found.cause}"
+    message = f"Waiting for {capabilities.TITLES[name]}: {found.cause}"
     return msgspec.structs.replace(job, stage=Stage.PREPARING, message=message)
 
 

@@ -14,7 +14,7 @@ const LOOKS = {
   unavailable: { symbol: "cancel", kind: "idle", label: "not available" },
 };
 /** Names that are not words. */
-const NAMES = { pdf: "PDF", ocr: "OCR", ai: "AI", youtube: "YouTube" };
+const NAMES = { pdf: "PDF", ocr: "OCR", ai: "AI", youtube: "Films by link", web: "Web pages" };
 const PLACES = { embedded: "On this machine", localstack: "LocalStack", aws: "AWS" };
 
 let shown = "";

@@ -97,6 +97,14 @@ class Jobs extends EventTarget {
     return entry;
   }
 
+  /** Take in the job that a link became here. */
+  addLink(job) {
+    const entry = this.put(job, true);
+    if (!this.added.includes(entry)) this.added.unshift(entry);
+    if (!this.history.includes(entry)) this.history.unshift(entry);
+    this.#tell("list");
+  }
+
   /** Take note of the upload's progress, its end or a problem. */
   change(entry, values) {
     Object.assign(entry, values);

@@ -23,6 +23,18 @@ export function submit(files, password = null) {
   advance();
 }
 
+/** Have a link read: a page, a file, a film. Throws ApiError where it is refused. */
+export async function submitLink(url) {
+  const { data } = await request("./upload", {
+    method: "POST",
+    body: { url },
+    headers: { "Idempotency-Key": randomKey() },
+  });
+  jobs.addLink(data);
+  announce("Link added.");
+  watch(data.job_id);
+}
+
 /**
  * Send an entry's file once more: as a new job, since the old one has ended or never began. `password` opens an
  * encrypted file; it goes with the request and is not kept.

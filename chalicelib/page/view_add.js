@@ -4,7 +4,7 @@ import { CardList } from "./card.js";
 import { announce, button, el, icon } from "./dom.js";
 import { jobs } from "./jobs.js";
 import { session } from "./session.js";
-import { submit } from "./uploads.js";
+import { submit, submitLink } from "./uploads.js";
 
 export const title = "Add";
 
@@ -33,6 +33,7 @@ export function open(root) {
       el("p", { class: "lead", text: "Files go in; text, concepts and topics come out." }),
     ),
     zone,
+    linkForm(complain),
     problem,
     samples || "",
     added,
@@ -72,8 +73,34 @@ function dropZone(input) {
       "Drop files here or ",
       el("span", { class: "drop-link", text: "choose files" }),
     ),
-    el("span", { class: "drop-hint", text: "PDF, Markdown, source code or plain text. You can also paste." }),
+    el("span", { class: "drop-hint", text: "Documents, scans, photos, recordings, films, mails, code, ZIP archives. You can also paste." }),
   );
+}
+
+function linkForm(complain) {
+  const input = el("input", {
+    type: "url",
+    id: "link",
+    name: "link",
+    placeholder: "https://…",
+    required: true,
+    "aria-label": "Link to a page, a file or a film",
+  });
+  const send = el("button", { class: "button", type: "submit", text: "Add link" });
+  const submitted = async (event) => {
+    event.preventDefault();
+    send.disabled = true;
+    complain(null);
+    try {
+      await submitLink(input.value.trim());
+      input.value = "";
+    } catch (error) {
+      complain(error.message);
+    } finally {
+      send.disabled = false;
+    }
+  };
+  return el("form", { class: "link-form", on: { submit: submitted } }, input, send);
 }
 
 function samplesRow(complain) {

@@ -142,7 +142,7 @@ function documentParts(item) {
     ...(item.warnings ?? []).map((warning) => notice("info", warningText(warning))),
     section("Concepts", conceptChips(item.concepts, { full: true })),
     section("Details", details(item.metadata)),
-    section("Text", textPart(item)),
+    item.segments_url ? section("Transcript", transcriptPart(item)) : section("Text", textPart(item)),
   ].filter(Boolean);
 }
 
@@ -171,6 +171,30 @@ function textPart({ text, text_url: address }) {
     );
   read();
   return box;
+}
+
+/** What was said when: a line a passage; the text as a whole where the passages can't be read. */
+function transcriptPart(item) {
+  const box = el("div", {}, loading("Reading the transcript…"));
+  fetchText(item.segments_url).then(
+    (raw) => box.replaceChildren(transcript(JSON.parse(raw))),
+    () => box.replaceChildren(textPart(item)),
+  );
+  return box;
+}
+
+function transcript(segments) {
+  const line = ({ start, text }) =>
+    el("li", {}, el("time", { text: clock(start) }), el("span", { text }));
+  return el("ol", { class: "transcript", tabindex: 0, "aria-label": "Transcript" }, ...segments.map(line));
+}
+
+/** Seconds as 1:02:03 or 2:03. */
+function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const two = (number) => String(number).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
 async function fetchText(address) {
