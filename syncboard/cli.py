@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -90,8 +91,29 @@ def worker(context: typer.Context) -> None:
     """Work on jobs from the queues that the environment names (`--help` for its options)."""
     import runpy
 
+    from local.containers import CONTAINERS
+    from local.environments import EnvironmentFailed, ensure_environment
+    from local.worker.code import CONTAINER_OF
+    from local.worker.options import parse
+    from local.worker_process import ROOT
+
+    needed = {CONTAINER_OF.get(queue) for queue in parse(context.args).queues}
+    if len(needed) > 1:
+        _fail(
+            "These queues need different libraries: start a worker for each. Apart: "
+            + ", ".join(CONTAINER_OF)
+        )
+    container = needed.pop()
     sys.argv = ["syncboard worker", *context.args]
-    runpy.run_module("local.worker", run_name="__main__")
+    if container is None:
+        runpy.run_module("local.worker", run_name="__main__")
+        return
+    try:
+        python = ensure_environment(container, CONTAINERS[container].lock)
+    except EnvironmentFailed as error:
+        _fail(str(error))
+    os.chdir(ROOT)
+    os.execv(python, [str(python), "-m", "local.worker", *context.args])  # noqa: S606 (no shell is wanted)
 
 
 @app.command()
