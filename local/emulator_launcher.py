@@ -7,6 +7,7 @@ seconds, by a snapshot (`local.emulator_saver`). The data folder:
     <data>/version      MiniStack's version that wrote the data
     <data>/state/       what MiniStack keeps beside its JSON, and `snapshots/00000012/*.json`
     <data>/s3/          objects, written by MiniStack at once
+    <data>/saved        empty; its time is that of the last save
     <data>/tmp/         temporary files, emptied at every start
 
 Imports nothing but the standard library, MiniStack and hypercorn: it can't see the project's libraries.
@@ -33,7 +34,7 @@ from typing import IO, Any, Final
 from local.emulator_disk import DiskGuard
 from local.emulator_guard import SERVICES, BrowserGuard, restrict_resources
 from local.emulator_saver import OPEN_FILES, Changes, Saver
-from local.emulator_snapshots import Snapshots
+from local.emulator_snapshots import SAVED, Snapshots
 from local.emulator_speed import speed_up
 
 # Exit codes that `local.emulator` turns into errors of their own.
@@ -219,7 +220,7 @@ def main(arguments: list[str]) -> int:
     options = _parse_arguments(arguments)
     try:
         lock = acquire_lock(options.data / "lock", options.parent)
-        snapshots = Snapshots(options.data / "state" / "snapshots")
+        snapshots = Snapshots(options.data / "state" / "snapshots", saved=options.data / SAVED)
         check_version(options.data, installed_version("ministack"), snapshots)
     except LaunchError as error:
         log.error("%s", error)

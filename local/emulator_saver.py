@@ -228,6 +228,7 @@ class Saver:
             self._child = None
             self._changes.note()
         if not self._changes.pending():
+            self._snapshots.confirm()
             return True
         use_private_memory()
         return self._save_here()

@@ -16,15 +16,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any, Final
 
-# Beside the snapshots: its time is that of the newest one, whatever became of them.
+# In the data folder: its time is that of the newest snapshot, whatever became of that.
 SAVED: Final = "saved"
 
 
 class Snapshots:
-    """The numbered snapshot directories below `root`."""
+    """The numbered snapshot directories below `root`; `saved` is touched whenever all there is has been saved."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, saved: Path | None = None) -> None:
         self._root = root
+        self._saved = saved or root.parent / SAVED
         root.mkdir(parents=True, exist_ok=True)
 
     def latest(self) -> Path | None:
@@ -49,9 +50,13 @@ class Snapshots:
             _sync(path)
         partial.rename(partial.with_suffix(""))
         _sync(self._root)
-        (self._root.parent / SAVED).touch()
+        self.confirm()
         if previous:
             shutil.rmtree(previous)
+
+    def confirm(self) -> None:
+        """Note that all there was to save by now is in the newest snapshot."""
+        self._saved.touch()
 
     def discard_unfinished(self) -> None:
         """Remove what a killed snapshot left behind."""
