@@ -74,11 +74,17 @@ def _run(command: Sequence[str | Path], *, cwd: Path = ROOT) -> None:
         raise PackagingError(f"{tool} failed:\n{done.stdout.strip()}")
 
 
+# What olefile carries for Python 2, and what does not even compile today.
+_NOT_FOR_THIS_PYTHON: Final = "olefile2.py"
+
+
 def _compile(binaries: Path, folder: Path, root: str) -> None:
     """Compile every module under `folder`, which Lambda will unpack at `root`.
 
     `unchecked-hash`: Lambda's disk is read-only and its files carry other times, so nothing must be compared.
     """
+    for module in folder.rglob(_NOT_FOR_THIS_PYTHON):
+        module.unlink()
     mode = ["--invalidation-mode", "unchecked-hash"]
     _run([binaries / "python", "-m", "compileall", "-q", *mode, "-s", folder, "-p", root, folder])
 
