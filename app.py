@@ -7,7 +7,18 @@ from typing import Any
 from chalice import Chalice, Rate
 
 from chalicelib import functions, settings
-from chalicelib.api import batches, documents, health, jobs, middleware, page, uploads, webhook
+from chalicelib.api import (
+    batches,
+    documents,
+    duplicates,
+    health,
+    jobs,
+    middleware,
+    page,
+    search,
+    uploads,
+    webhook,
+)
 from chalicelib.capabilities import OFFERS
 
 _STAGE = settings.get().stage
@@ -15,7 +26,7 @@ _STAGE = settings.get().stage
 app = Chalice(app_name="syncboard")
 app.register_middleware(middleware.unify, "http")
 app.register_middleware(middleware.authenticate, "http")
-for module in (page, health, uploads, batches, jobs, webhook, documents):
+for module in (page, health, uploads, batches, jobs, webhook, documents, duplicates, search):
     app.register_blueprint(module.routes)
 
 

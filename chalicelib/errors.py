@@ -99,6 +99,12 @@ class BrokenFile(PermanentError):
     type = "broken_file"
 
 
+class NothingRead(PermanentError):
+    """Not one of an archive's files could be read; the message gives the first one's reason."""
+
+    type = "nothing_read"
+
+
 class NoSound(PermanentError):
     """The recording or film has no audio track, or nobody speaks in it."""
 

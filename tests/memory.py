@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 
 from chalicelib.aws.expressions import (
     Absent,
+    Act,
     Below,
+    Check,
     Condition,
     Delete,
     Equals,
@@ -63,7 +65,7 @@ class MemoryTable:
     def __init__(self) -> None:
         self.items: dict[Key, Item] = {}
         # Called with each write before it is done; may raise, to play a database in trouble.
-        self.before_write: Callable[[Write], None] = lambda _write: None
+        self.before_write: Callable[[Act], None] = lambda _write: None
 
     def _load(self, key: Key) -> Item | None:
         return copy.deepcopy(self.items.get(key))
@@ -74,13 +76,15 @@ class MemoryTable:
     def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
         return {key: item for key in keys if (item := self._load(key)) is not None}
 
-    def _check(self, write: Write) -> None:
+    def _check(self, write: Act) -> None:
         item = self._load(write.key)
         when = ((Absent("pk"),) if write.new else ()) if isinstance(write, Put) else write.when
         if not all(holds(condition, item) for condition in when):
             raise ConditionFailed(item)
 
-    def _do(self, write: Write) -> Item:
+    def _do(self, write: Act) -> Item:
+        if isinstance(write, Check):
+            return {}
         if isinstance(write, Delete):
             self.items.pop(write.key, None)
             return {}
@@ -114,7 +118,7 @@ class MemoryTable:
         for item in items:
             self.write(Put(item=item))
 
-    def transact(self, writes: Sequence[Write]) -> None:
+    def transact(self, writes: Sequence[Act]) -> None:
         failed = set()
         for i, write in enumerate(writes):
             self.before_write(write)
@@ -257,10 +261,18 @@ class MemoryObjects:
             raise UploadMissing("gone")
         return ObjectHead(size=len(self.bodies[key]), etag="e", version=None)
 
-    def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
+    def get(
+        self,
+        key: str,
+        *,
+        version: str | None = None,
+        first: int | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> bytes:
         if key not in self.bodies:
             raise UploadMissing("gone")
-        return self.bodies[key][:first]
+        start, length = span or (0, first)
+        return self.bodies[key][start:][:length]
 
     def find(self, key: str) -> bytes | None:
         return self.bodies.get(key)

@@ -1,8 +1,10 @@
-"""`GET /documents`, `GET /documents/{doc_id}`: the library."""
+"""`GET /documents`, `GET` and `DELETE /documents/{doc_id}`: the library."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from chalice import Response
 
 from chalicelib import services
 from chalicelib.api import requests
@@ -10,6 +12,7 @@ from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Documents
+from chalicelib.library.removal import Removal
 
 routes = Routes(__name__)
 
@@ -57,3 +60,10 @@ def get_document(doc_id: str) -> dict[str, Any]:
             return {**answer, "text": text.decode()}
     link = services.objects().presign_get(document.text_key, seconds=_LINK_SECONDS)
     return {**answer, "text": None, "text_url": requests.bucket_url(routes.current_request, link)}
+
+
+@routes.route("/documents/{doc_id}", methods=["DELETE"])
+def delete_document(doc_id: str) -> Response:
+    """Delete a document with every trace of it; its words leave the search index's files within minutes."""
+    Removal(services.table(), services.objects(), routes.owner).remove(doc_id)
+    return Response(body="", status_code=204, headers={"Content-Type": "text/plain"})

@@ -93,7 +93,16 @@ class Delete(msgspec.Struct, frozen=True, kw_only=True):
     when: tuple[Condition, ...] = ()
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """Change nothing; in a transaction, refuse it unless all conditions hold."""
+
+    key: Key
+    when: tuple[Condition, ...]
+
+
 Write = Put | Update | Delete
+# What a transaction may hold.
+Act = Write | Check
 
 
 def encode(value: Any) -> dict[str, Any]:
@@ -220,7 +229,7 @@ def _update_expression(names: _Names, update: Update) -> str:
     return " ".join(clauses)
 
 
-def request(write: Write, table: str) -> tuple[str, dict[str, Any]]:
+def request(write: Act, table: str) -> tuple[str, dict[str, Any]]:
     """Render a write as (operation, parameters), fit both for a call of its own and for a transaction."""
     names = _Names()
     match write:
@@ -238,4 +247,7 @@ def request(write: Write, table: str) -> tuple[str, dict[str, Any]]:
         case Delete(key=key, when=when):
             parameters = {"Key": encode_key(key), **_conditions(names, when)}
             operation = "Delete"
+        case Check(key=key, when=when):
+            parameters = {"Key": encode_key(key), **_conditions(names, when)}
+            operation = "ConditionCheck"
     return operation, {"TableName": table, **parameters, **names.parameters()}

@@ -1,7 +1,7 @@
 """S3: uploads, texts, presigned posts.
 
 Keys: `uploads/<job>/<random>` for presigned uploads (these raise events), `inline/<job>/source` for bytes that
-came in a JSON body, `texts/<job>/<attempt>/…` for what a run extracted.
+came in a JSON body or out of an archive, `texts/<job>/<attempt>/…` for what a run extracted.
 """
 
 from __future__ import annotations
@@ -85,11 +85,19 @@ class Objects:
             version=version or answer.get("VersionId"),
         )
 
-    def get(self, key: str, *, version: str | None = None, first: int | None = None) -> bytes:
-        """Read an object, or its first bytes; raise UploadMissing if there is none."""
+    def get(
+        self,
+        key: str,
+        *,
+        version: str | None = None,
+        first: int | None = None,
+        span: tuple[int, int] | None = None,
+    ) -> bytes:
+        """Read an object, its first bytes, or a span (offset, length); raise UploadMissing if there is none."""
         parameters: dict[str, Any] = _pinned(version)
-        if first is not None:
-            parameters["Range"] = f"bytes=0-{first - 1}"
+        offset, length = span or (0, first)
+        if length is not None:
+            parameters["Range"] = f"bytes={offset}-{offset + length - 1}"
         with _aws_errors(key):
             return clients.s3().get_object(Bucket=self.bucket, Key=key, **parameters)["Body"].read()
 

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.aws import clients
 from chalicelib.aws.expressions import (
+    Act,
     Item,
     Key,
     Put,
@@ -77,7 +78,7 @@ class Table(Protocol):
     def put_many(self, items: Sequence[Item]) -> None:
         """Write whole items (of different keys), unconditionally and not as one. Raise Unavailable."""
 
-    def transact(self, writes: Sequence[Write]) -> None:
+    def transact(self, writes: Sequence[Act]) -> None:
         """Do all writes or none. Raise TransactionFailed."""
 
     def query(
@@ -202,7 +203,7 @@ class DynamoTable:
             else:
                 raise Unavailable("The database throttles writes.")
 
-    def transact(self, writes: Sequence[Write]) -> None:
+    def transact(self, writes: Sequence[Act]) -> None:
         """See `Table.transact`."""
         actions: Any = [
             {operation: parameters} for operation, parameters in (request(w, self.name) for w in writes)

@@ -6,7 +6,7 @@ import contextlib
 import email
 import email.utils
 from collections.abc import Iterator
-from email.errors import HeaderParseError
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
 from pathlib import Path
@@ -25,6 +25,8 @@ MB: Final = 1024 * 1024
 MAX_MESSAGE_BYTES: Final = 100 * MB
 _HEAD: Final = ("From", "To", "Cc", "Date")
 _MAX_HEADER_CHARACTERS: Final = 500
+# Of a header, in characters as they are sent: the standard library's time to decode one grows with its square.
+_MAX_RAW_HEADER: Final = 20_000
 
 
 def parse(source: Source, *, on_progress: ProgressCallback = ignore_progress) -> Extracted:
@@ -150,9 +152,9 @@ def _header(mail: Message, name: str) -> str:
 
 
 def _unfolded(value: object) -> str:
-    text = str(value)
+    text = str(value)[:_MAX_RAW_HEADER]
     # Malformed: it stays as it is.
-    with contextlib.suppress(HeaderParseError, LookupError, ValueError):
+    with contextlib.suppress(MessageError, LookupError, ValueError):
         text = str(make_header(decode_header(text)))
     return squeeze(text)
 

@@ -28,6 +28,14 @@ def parse(source: Source, *, on_progress: ProgressCallback = ignore_progress) ->
 
     Raise PasswordRequired, BrokenFile, TooLarge, or UnsupportedType for a kind that nothing here reads.
     """
+    try:
+        return _parsed(source, on_progress)
+    except RecursionError:
+        # olefile follows folders in folders by calls in calls.
+        raise BrokenFile("The file is damaged: its folders are nested too deeply.") from None
+
+
+def _parsed(source: Source, on_progress: ProgressCallback) -> Extracted:
     with opened(source) as file:
         head = file.read(_HEAD_BYTES)
         if not head.startswith(OLE_MAGIC):

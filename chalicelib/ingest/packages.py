@@ -9,7 +9,7 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final
 
 import msgspec
@@ -19,6 +19,7 @@ from chalicelib.errors import BrokenFile, PasswordRequired, TooLarge
 MB: Final = 1024 * 1024
 _CHUNK_BYTES: Final = 64 * 1024
 _ENCRYPTED: Final = 0x1  # General purpose bit 0 (APPNOTE 4.4.4).
+_AES: Final = 99  # "Compression" of entries encrypted by AES (APPNOTE 4.4.5, appendix E).
 # What zipfile raises for damage: NotImplementedError for a compression that it lacks.
 _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError)
 
@@ -41,17 +42,50 @@ ARCHIVE: Final = PackageLimits()
 OFFICE: Final = PackageLimits(entries=10_000)
 
 
+class Tally:
+    """Counts what comes out of one file of `size` bytes, and of the ZIP files within it."""
+
+    def __init__(self, limits: PackageLimits, size: int) -> None:
+        self._limits = limits
+        self._most = max(limits.ratio_from_bytes, size * limits.ratio)
+        self._read_bytes = 0
+
+    def count(self, read: int) -> None:
+        """Add bytes that were read; raise TooLarge when they are too many."""
+        self._read_bytes += read
+        self.check(self._read_bytes)
+
+    def check(self, unpacked: int) -> None:
+        """Raise TooLarge where `unpacked` bytes are more than the file may unpack to."""
+        limits = self._limits
+        if unpacked > limits.unpacked_bytes:
+            limit = limits.unpacked_bytes // MB
+            raise TooLarge(f"The file unpacks to more than {limit:,} MB.", limit_mb=limit)
+        if unpacked > self._most:
+            raise TooLarge(
+                f"The file unpacks to more than {limits.ratio} times its size: it looks like a ZIP bomb.",
+                limit_ratio=limits.ratio,
+            )
+
+
 class Package:
     """An open ZIP file that passed the checks. Entries are only ever read, never extracted to a path.
 
     Raise BrokenFile (no ZIP, damaged), TooLarge (over a limit, or lying about it) or PasswordRequired. Use as a
-    context manager; `file` stays the caller's to close.
+    context manager; `file` stays the caller's to close. `tally` counts for a ZIP file within another one.
     """
 
-    def __init__(self, file: BinaryIO, *, limits: PackageLimits = OFFICE) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        limits: PackageLimits = OFFICE,
+        password: str | None = None,
+        tally: Tally | None = None,
+    ) -> None:
         self._limits = limits
-        self._size = file.seek(0, 2)
-        self._read_bytes = 0
+        self._password = password.encode() if password else None
+        self.tally = tally or Tally(limits, file.seek(0, 2))
         file.seek(0)
         try:
             self._zip = zipfile.ZipFile(file)
@@ -88,14 +122,20 @@ class Package:
         if info is None:
             raise BrokenFile(f"The file is damaged: its part {name!r} is missing.")
         try:
-            with self._zip.open(info) as stream:
+            with self._zip.open(info, pwd=self._password) as stream:
                 while chunk := stream.read(_CHUNK_BYTES):
-                    self._count(len(chunk))
+                    self.tally.count(len(chunk))
                     yield chunk
+        except NotImplementedError as error:
+            raise BrokenFile(f"The file's part {name!r} can't be unpacked: {error}.") from None
         except RuntimeError as error:
-            # zipfile's only RuntimeError: the entry is encrypted after all (local header).
+            # zipfile's only RuntimeErrors: a wrong password, or encrypted after all (local header).
+            if self._password:
+                raise _wrong_password() from None
             raise PasswordRequired(f"The file is encrypted: {error}.") from None
         except _DAMAGE as error:
+            if info.flag_bits & _ENCRYPTED and not isinstance(error, OSError):
+                raise _wrong_password() from None  # one wrong password in 256 passes zipfile's own check
             raise BrokenFile(f"The file is damaged: its part {name!r} can't be read ({error}).") from None
 
     def read(self, name: str) -> bytes:
@@ -120,26 +160,24 @@ class Package:
                 limit_files=limits.entries,
             )
         if any(info.flag_bits & _ENCRYPTED for info in infos):
+            self._check_encryption(infos)
+        self.tally.check(sum(info.file_size for info in infos))
+
+    def _check_encryption(self, infos: Sequence[zipfile.ZipInfo]) -> None:
+        if self._password is None:
             raise PasswordRequired("The file is encrypted: unpack it and submit what is in it.")
-        self._check_size(sum(info.file_size for info in infos))
-
-    def _count(self, read: int) -> None:
-        self._read_bytes += read
-        self._check_size(self._read_bytes)
-
-    def _check_size(self, unpacked: int) -> None:
-        limits = self._limits
-        if unpacked > limits.unpacked_bytes:
-            limit = limits.unpacked_bytes // MB
-            raise TooLarge(f"The file unpacks to more than {limit:,} MB.", limit_mb=limit)
-        if unpacked > max(limits.ratio_from_bytes, self._size * limits.ratio):
-            raise TooLarge(
-                f"The file unpacks to more than {limits.ratio} times its size: it looks like a ZIP bomb.",
-                limit_ratio=limits.ratio,
+        if any(info.compress_type == _AES for info in infos):
+            raise PasswordRequired(
+                "The file is encrypted in a way (AES) that is not opened here: unpack it and submit what is in it."
             )
+
+
+def _wrong_password() -> PasswordRequired:
+    return PasswordRequired("The file is encrypted, and the password is wrong.")
 
 
 def is_regular(info: zipfile.ZipInfo) -> bool:
     """Say whether an entry is a plain file: no folder, no symbolic link, no device."""
     kind = stat.S_IFMT(info.external_attr >> 16)
-    return not info.is_dir() and kind in (0, stat.S_IFREG)
+    # ZipInfo.is_dir fails on an empty name.
+    return bool(info.filename) and not info.is_dir() and kind in (0, stat.S_IFREG)

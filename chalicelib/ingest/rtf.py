@@ -5,6 +5,7 @@ The one small library for it keeps neither headings nor lists.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -226,7 +227,7 @@ class _Reader:
     def _set_code_page(self, number: int) -> None:
         name = {65001: "utf-8", 10000: "mac_roman", 936: "gb18030"}.get(number, f"cp{number}")
         try:
-            b"".decode(name)
+            codecs.lookup(name)
         except LookupError:
             return
         self._default = self._group.encoding = name

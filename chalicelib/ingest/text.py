@@ -126,6 +126,16 @@ def heading_like(text: str) -> str:
     return line if is_heading else ""
 
 
+def opening_comment(text: str) -> str:
+    """Return what source code says of itself first, without its marks: a docstring or comment that is no licence."""
+    comment = _DOC_COMMENT.match(text[:8000])
+    if not comment:
+        return ""
+    lines = [line.strip(" \t*/") for line in next(filter(None, comment.groups()), "").split("\n")]
+    said = "\n".join(lines).strip("\n")
+    return "" if _LICENCE.search(said.partition("\n")[0]) else said
+
+
 def _is_mostly_utf8(data: bytes, first_error: int) -> bool:
     """Say whether `data` holds multi-byte UTF-8 characters, and 50 times more of them than bad bytes."""
     around = data[max(0, first_error - _SAMPLE_BYTES) : first_error + _SAMPLE_BYTES]
@@ -189,9 +199,4 @@ def _first_heading(lines: list[str]) -> str:
 
 def _code_title(text: str) -> str:
     """Return the first sentence line of the module's docstring or opening comment, or ""."""
-    comment = _DOC_COMMENT.match(text[:8000])
-    if not comment:
-        return ""
-    lines = (line.strip(" \t*/") for line in next(filter(None, comment.groups()), "").split("\n"))
-    first = next((line for line in lines if line), "")
-    return "" if _LICENCE.search(first) else first.rstrip(".")
+    return opening_comment(text).partition("\n")[0].rstrip(".")

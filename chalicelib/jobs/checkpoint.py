@@ -12,8 +12,8 @@ class JobCheckpoint:
     def __init__(self, objects: Objects, job: Job) -> None:
         self._objects = objects
         self._key = f"{text_prefix(job.job_id)}checkpoint"
-        # Only a run that follows another one can find something.
-        self._hopeful = job.attempt > 1 or job.hops > 0
+        # Only a run that follows another one can find something. Deferrals and hops come with a message of their own.
+        self._hopeful = job.attempt > 1 or job.dispatch > 1
         # There is one, as far as this run knows.
         self.used = False
 

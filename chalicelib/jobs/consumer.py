@@ -32,7 +32,7 @@ from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import CHECK_AFTER_MS, Job, new_id, now_ms
 from chalicelib.jobs.leases import lose, max_attempts
-from chalicelib.jobs.retry import GiveUp, decide
+from chalicelib.jobs.retry import GiveUp, decide, waiting_text
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.stopping import Stopping
@@ -281,8 +281,10 @@ class Consumer:
             dispatch=job.dispatch + 1,
             check_at=due if late else due + CHECK_AFTER_MS,
             stage=Stage.SCHEDULED if late else Stage.QUEUED,
-            message=f"{error['message']} Trying again in {max(1, round(decision.delay))} s.",
-            error=error,
+            message=waiting_text(error, decision.delay),
+            # One that says how far it is has nothing wrong with it: it waits for jobs that it has started.
+            error=None if "percent" in error else error,
+            percent=error.get("percent"),
             spent=decision.spent,
         )
         send_or_leave(self.store, self.queues, retried, delay=decision.delay)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
 from chalicelib.errors import Conflict
 from chalicelib.jobs.dispatch import send_or_leave
-from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import CHECK_AFTER_MS, Job, now_ms
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.transitions import RunToken
+
+if TYPE_CHECKING:
+    from chalicelib.jobs.ending import Ending  # which cancels the jobs that an ended one has started
 
 _TRIES = 5
 

@@ -1,4 +1,5 @@
-"""What follows the end of a job, whoever ended it: room for the next one, the webhook, leftovers removed.
+"""What follows the end of a job, whoever ended it: room for the next one, the webhook, leftovers removed, and the
+jobs that it has started (the files of an archive) cancelled unless it ended well.
 
 Everything here may happen twice or be cut short: entering and leaving a window are idempotent, a webhook's
 delivery has an id that derives from its job's, and the sweeper comes back to rows that are still watched.
@@ -6,14 +7,25 @@ delivery has an id that derives from its job's, and the sweeper comes back to ro
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+from typing import Final
+
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
+from chalicelib.errors import Conflict
+from chalicelib.jobs.batches import Batches
+from chalicelib.jobs.control import Control
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.job import Job, published_ids, text_prefix, text_stem
+from chalicelib.jobs.states import TERMINAL, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.webhooks import delivery_job
+
+# An owner waits for the answer while this is done; an API's answer may take 29 s.
+_CANCEL_SECONDS: Final = 10.0
 
 
 class Ending:
@@ -32,9 +44,30 @@ class Ending:
             return  # its last transition knew that nothing must follow
         if job.webhook:
             self._deliver(job)
-        if job.attempt:
+        if job.may_have_run:
             self.remove_leftovers(job)
+            if job.state is not State.SUCCESS and not self._cancel_children(job):
+                return  # still watched: the sweeper goes on
         self.store.unwatch(job)
+
+    def _cancel_children(self, job: Job) -> bool:
+        """Cancel the jobs that `job` has started and that have not ended; False where the time did not suffice.
+
+        The newest first, as `Batches.cancel` does.
+        """
+        batch = Batches(self.table, job.owner).find(job.job_id)
+        if batch is None:
+            return True
+        control = Control(self.table, self.queues, self)
+        deadline = time.monotonic() + _CANCEL_SECONDS
+        children = self.store.find_many(batch.job_ids)
+        for child in (children[job_id] for job_id in reversed(batch.job_ids) if job_id in children):
+            if time.monotonic() > deadline:
+                return False
+            if child.state not in TERMINAL:
+                with suppress(Conflict):  # it ended this very moment
+                    control.cancel(child)
+        return True
 
     def _deliver(self, job: Job) -> None:
         """Make the job that posts the webhook: once, for its id derives from this job's."""

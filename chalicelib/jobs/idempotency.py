@@ -48,11 +48,16 @@ def derived_ids(seed: str) -> NewId:
     def next_id() -> str:
         nonlocal number
         number += 1
-        moment = ULID.from_str(seed.upper()).bytes[:6]
-        random = hashlib.sha256(f"{seed}/{number}".encode()).digest()[:10]
-        return str(ULID(moment + random)).lower()
+        return derived_id(seed, number)
 
     return next_id
+
+
+def derived_id(seed: str, place: int | str) -> str:
+    """Return the id that belongs to a place below `seed` (an id): of the seed's time, always the same one."""
+    moment = ULID.from_str(seed.upper()).bytes[:6]
+    random = hashlib.sha256(f"{seed}/{place}".encode()).digest()[:10]
+    return str(ULID(moment + random)).lower()
 
 
 def _claim_item(owner: str, route: str, key: str, body: bytes) -> Item:

@@ -17,7 +17,8 @@ from chalicelib.jobs.states import Stage, State
 CHECK_SHARDS = 4
 # How long after its message a waiting job is looked at by the sweeper, in ms.
 CHECK_AFTER_MS = 60_000
-
+# What the timeline's line of a retry by hand begins with.
+RETRIED = "retried by "
 
 _ID = re.compile(r"[0-9a-hjkmnp-tv-z]{26}")
 
@@ -50,6 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str = ""
     # The owner asked to cancel while it ran.
     cancel: bool = False
+    # Its last run put it off and spent no attempt: the next one goes on where that one was.
+    deferred: bool = False
     # Random, new with every transition.
     mark: str = ""
     # Opens an encrypted file; removed once it is not needed any more.
@@ -87,6 +90,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def key(self) -> Key:
         """The row's key."""
         return job_key(self.job_id)
+
+    @property
+    def retries(self) -> int:
+        """How often it was started over after it had failed."""
+        return sum(str(note).startswith(RETRIED) for *_, note in self.timeline)
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether a run may have left something: deferred runs are not counted, but each message is."""
+        return self.attempt > 0 or self.dispatch > 1
 
 
 def waiting_job(job_id: str, **fields: Any) -> Job:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from chalicelib.aws.expressions import Write
+from chalicelib.aws.expressions import Act
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Received
 from chalicelib.aws.table import Table
@@ -31,7 +31,7 @@ class LightRun(Run):
         self.together = together
         self.outcome = Outcome()
         # What to write when it ends, its success first; empty until it has published.
-        self.writes: Sequence[Write] = ()
+        self.writes: Sequence[Act] = ()
         self._build: Callable[[], Publication] | None = None
         # The job is out of this run's hands: ended, settled or given back.
         self.over = False

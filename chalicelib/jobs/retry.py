@@ -50,3 +50,12 @@ def decide(
         )
         return GiveUp(error=last.as_dict())
     return Retry(delay=backoff(attempt, base=base, cap=cap), spent=True)
+
+
+def waiting_text(error: dict[str, Any], delay: float) -> str:
+    """Return what a job says that waits `delay` seconds for its next run.
+
+    A deferral that says how far the job is (`percent`) waits for jobs that it has started: nothing is tried again.
+    """
+    message = str(error["message"])
+    return message if "percent" in error else f"{message} Trying again in {max(1, round(delay))} s."

@@ -9,14 +9,14 @@ from typing import Any
 
 import msgspec
 
-from chalicelib.aws.expressions import Update, Write
+from chalicelib.aws.expressions import Act, Update
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
 from chalicelib.jobs import cost, counters
 from chalicelib.jobs.checkpoint import JobCheckpoint
 from chalicelib.jobs.job import Job
-from chalicelib.jobs.states import PERCENT, Stage, State
+from chalicelib.jobs.states import Stage, State, span
 from chalicelib.jobs.store import JobStore
 from chalicelib.jobs.transitions import success, transact_patiently
 from chalicelib.logs import logger
@@ -37,7 +37,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     # The job's result, for its owner.
     result: dict[str, Any]
     # Document, sums, counters: at most 99 writes.
-    writes: Sequence[Write] = ()
+    writes: Sequence[Act] = ()
     warnings: Sequence[str] = ()
 
 
@@ -73,11 +73,14 @@ class Run:
         """Return how long this run may go on before it is told to stop."""
         return self._end - time.monotonic()
 
+    @property
+    def percent(self) -> int:
+        """How far the job is by now, in percent."""
+        return self._percent
+
     def progress(self, stage: Stage, message: str, *, share: float = 0.0) -> None:
         """Report a stage; `share` (0 to 1) of the way to the next one. Never goes back."""
-        start = PERCENT.get(stage, 1)
-        later = [percent for percent in PERCENT.values() if percent > start]
-        end = min(later, default=99)
+        start, end = span(stage)
         percent = int(start + (end - start) * min(1.0, max(0.0, share)))
         self._percent = max(self._percent, min(99, percent))
         self._report(Progress(stage=stage, message=message, percent=self._percent))
@@ -89,7 +92,7 @@ class Run:
         read afresh and have no effects of its own. Raise StaleRun if this run no longer holds its job.
         """
 
-        def writes() -> list[Write]:
+        def writes() -> list[Act]:
             publication = build()
             return [self.success(publication), counters.ended(self.job, State.SUCCESS), *publication.writes]
 

@@ -47,6 +47,8 @@ class Stage(StrEnum):
     STARTING = "starting"
     DECODING = "decoding"
     EXTRACTING_TEXT = "extracting_text"
+    # An archive's, while the jobs of its files are at work.
+    READING_FILES = "reading_files"
     AI_ANALYSIS = "ai_analysis"
     CLUSTERING = "clustering"
     SAVING = "saving"
@@ -61,3 +63,11 @@ PERCENT: Final[dict[Stage, int]] = {
     Stage.CLUSTERING: 75,
     Stage.SAVING: 90,
 }
+
+
+def span(stage: Stage) -> tuple[int, int]:
+    """Return where a stage of a run starts and where the next one does, in percent."""
+    if stage is Stage.READING_FILES:  # all that an archive does after its unpacking
+        return PERCENT[Stage.EXTRACTING_TEXT], 99
+    start = PERCENT.get(stage, 1)
+    return start, min((percent for percent in PERCENT.values() if percent > start), default=99)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from chalicelib.aws.expressions import Equals, OneOf, Put, Update
+from chalicelib.aws.expressions import Absent, Equals, OneOf, Put, Update
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed
 from chalicelib.errors import NotFound
 from chalicelib.jobs import counters
@@ -15,9 +16,11 @@ from chalicelib.jobs.transitions import (
     Lease,
     RunToken,
     must_follow,
+    reviving,
     standing,
     start_fields,
     taking,
+    taking_again,
     transact_patiently,
     transition,
     turning,
@@ -49,6 +52,12 @@ class JobStore:
         """Return a job, or None."""
         item = self.table.get(job_key(job_id))
         return from_item(item) if item else None
+
+    def find_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
+        """Return those of many jobs that there are, by id."""
+        rows = self.table.get_many([job_key(job_id) for job_id in job_ids])
+        jobs = map(from_item, rows.values())
+        return {job.job_id: job for job in jobs}
 
     def require(self, job_id: str, owner: str) -> Job:
         """Return a job of this owner; unknown and foreign ids both raise NotFound."""
@@ -103,8 +112,13 @@ class JobStore:
         )
 
     def take(self, job_id: str, lease: Lease) -> Job:
-        """Start the next attempt of a waiting job whose current message is the lease's."""
-        return self.apply(taking(job_id, lease, start_fields(lease)))
+        """Start the next attempt of a waiting job whose current message is the lease's; go on with one put off."""
+        try:
+            return self.apply(taking(job_id, lease, start_fields(lease), Absent("deferred")))
+        except Refused as refusal:
+            if refusal.job is None or not refusal.job.deferred:
+                raise
+        return self.apply(taking_again(job_id, lease))
 
     def resume(self, job: Job, lease: Lease) -> Job:
         """Go on with a job that an earlier run handed over: same attempt."""
@@ -142,8 +156,14 @@ class JobStore:
         message: str,
         error: dict[str, Any] | None,
         spent: bool = True,
+        percent: int | None = None,
     ) -> Job:
-        """Let go of a job: another attempt, started by message `dispatch`. Not `spent`: this one is not counted."""
+        """Let go of a job: another attempt, started by message `dispatch`.
+
+        Not `spent`: this one is not counted. With an `error` or `percent` as well it was put off: the next run goes
+        on where this one was (`percent`: how far).
+        """
+        deferred = not spent and (error is not None or percent is not None)
         return self.apply(
             transition(
                 token.job_id,
@@ -159,6 +179,8 @@ class JobStore:
                     "check_at": check_at,
                     "check_shard": check_shard(token.job_id),
                     **({"error": error} if error else {}),
+                    **({"percent": percent} if percent is not None else {}),
+                    **({"deferred": True} if deferred else {}),
                 },
                 add={} if spent else {"attempt": -1},
                 # Deferrals may be many: they don't lengthen the timeline.
@@ -236,31 +258,7 @@ class JobStore:
 
     def revive(self, job: Job, *, fields: dict[str, Any], by: str) -> Job:
         """Let a failed job start over, attempts counted anew: the one way out of FAILURE."""
-        return self.apply(
-            transition(
-                job.job_id,
-                State.PENDING,
-                sources={State.FAILURE},
-                when=(Equals("dispatch", job.dispatch),),
-                fields={
-                    "attempt": 0,
-                    "percent": 0,
-                    "run": "",
-                    "lease_until": 0,
-                    "message": "Waiting for a worker",
-                    "check_shard": check_shard(job.job_id),
-                    **fields,
-                },
-                remove=(
-                    "finished_at",
-                    "expires_at",
-                    "error",
-                    "cancel",
-                    *(() if "standing" in fields else ("standing",)),
-                ),
-                note=f"retried by {by}",
-            )
-        )
+        return self.apply(reviving(job, fields, by=by))
 
     def turn(self, job: Job) -> Job:
         """It is a waiting job's turn: into its queue. Works once."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import msgspec
 
 from chalicelib import settings
@@ -79,16 +82,22 @@ class Submission:
             )
         name = safe_filename(filename)
         content = sniff(body[:HEAD_BYTES], filename=name, size=len(body))
-        queue = queue_for(content.kind)
-        job_id = self.ids()
-        if there := self._made_before(job_id):
-            return there
-        place = self.window.place(job_id)
-        source = f"inline/{job_id}/source"
-        version = self.objects.put(source, body, content_type=content.mime)
-        job = self._row(job_id, "process_file_upload", queue=queue, filename=name, wishes=wishes)
-        params = {**job.params, **source_params(source, version, len(body), content)}
-        return self._submit(msgspec.structs.replace(job, **place, params=params))
+
+        def store(key: str) -> str | None:
+            return self.objects.put(key, body, content_type=content.mime)
+
+        return self._stored(name, len(body), content, wishes, store)
+
+    def file(self, filename: str, path: Path, content: ContentType, wishes: Wishes) -> Job:
+        """Take a file on this machine's disk, whose type is known; return its waiting job.
+
+        Raise UnsupportedType, EmptyFile, TooManyRequests or Unavailable.
+        """
+
+        def store(key: str) -> str | None:
+            return self.objects.upload(key, path, content_type=content.mime)
+
+        return self._stored(safe_filename(filename), path.stat().st_size, content, wishes, store)
 
     def upload(
         self,
@@ -148,6 +157,26 @@ class Submission:
         place = self.window.place(job_id)
         job = self._row(job_id, name, queue=queue or TASKS[name].queue, filename=filename, wishes=wishes)
         return self._submit(msgspec.structs.replace(job, **place, params={**job.params, **(params or {})}))
+
+    def _stored(
+        self,
+        filename: str,
+        size: int,
+        content: ContentType,
+        wishes: Wishes,
+        store: Callable[[str], str | None],
+    ) -> Job:
+        """Make the job of a file that is at hand: `store` puts it under a key that raises no event."""
+        queue = queue_for(content.kind)
+        job_id = self.ids()
+        if there := self._made_before(job_id):
+            return there
+        place = self.window.place(job_id)
+        source = f"inline/{job_id}/source"
+        version = store(source)
+        job = self._row(job_id, "process_file_upload", queue=queue, filename=filename, wishes=wishes)
+        params = {**job.params, **source_params(source, version, size, content)}
+        return self._submit(msgspec.structs.replace(job, **place, params=params))
 
     def _made_before(self, job_id: str) -> Job | None:
         """Return the job that an earlier, identical request made."""

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from chalicelib import settings
-from chalicelib.aws.expressions import Absent, Condition, Equals, OneOf, Update, Write
+from chalicelib.aws.expressions import Absent, Act, Condition, Equals, OneOf, Present, Update
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import RetryAfter
-from chalicelib.jobs.job import CHECK_AFTER_MS, Job, job_key, now_ms, pack
+from chalicelib.jobs.job import CHECK_AFTER_MS, RETRIED, Job, check_shard, job_key, now_ms, pack
 from chalicelib.jobs.states import SOURCES, TERMINAL, Stage, State
 
 # An ended job that must be followed up is looked at after this, in case its run died before it could.
@@ -109,7 +109,7 @@ def transition(
     )
 
 
-def transact_patiently(table: Table, build: Callable[[], Sequence[Write]]) -> None:
+def transact_patiently(table: Table, build: Callable[[], Sequence[Act]]) -> None:
     """Do a transaction whose first write is a job's; build it anew while only its other writes are refused.
 
     Raise TransactionFailed where the job's own write is refused, RetryAfter after too many tries.
@@ -144,7 +144,24 @@ def taking(job_id: str, lease: Lease, fields: dict[str, Any], *also: Condition) 
         when=(Equals("dispatch", lease.dispatch), *also),
         fields=fields,
         add={"attempt": 1},
+        remove=("deferred",),
         note=lease.worker,
+    )
+
+
+def taking_again(job_id: str, lease: Lease) -> Update:
+    """Build the write that goes on with a job that was put off, on the lease's message.
+
+    What the job says of itself stays, and its timeline gets no line: a job that waits may be looked at for hours.
+    """
+    return transition(
+        job_id,
+        State.PROCESSING,
+        sources={State.RETRY},
+        when=(Equals("dispatch", lease.dispatch), Present("deferred")),
+        fields={**lease.fields(), "stage": Stage.STARTING, "started_at": now_ms()},
+        add={"attempt": 1},
+        remove=("deferred",),
     )
 
 
@@ -165,9 +182,37 @@ def turning(job: Job) -> Update:
     )
 
 
+def reviving(job: Job, fields: dict[str, Any], *, by: str) -> Update:
+    """Build the write that lets a failed job start over, with `fields` saying where it waits."""
+    return transition(
+        job.job_id,
+        State.PENDING,
+        sources={State.FAILURE},
+        when=(Equals("dispatch", job.dispatch),),
+        fields={
+            "attempt": 0,
+            "percent": 0,
+            "run": "",
+            "lease_until": 0,
+            "message": "Waiting for a worker",
+            "check_shard": check_shard(job.job_id),
+            **fields,
+        },
+        remove=(
+            "finished_at",
+            "expires_at",
+            "error",
+            "cancel",
+            "deferred",
+            *(() if "standing" in fields else ("standing",)),
+        ),
+        note=f"{RETRIED}{by}",
+    )
+
+
 def must_follow(job: Job) -> bool:
     """Tell whether the end of `job` by an error or a cancel has to be followed up: a webhook, pieces of a run."""
-    return bool(job.webhook or job.attempt)
+    return bool(job.webhook or job.may_have_run)
 
 
 def success(

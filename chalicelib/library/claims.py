@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from chalicelib.aws.expressions import Absent, Equals, Item, Key, Put, Update
+from chalicelib.aws.expressions import Absent, Delete, Equals, Item, Key, Put, Update
 from chalicelib.aws.table import ConditionFailed, Table
 from chalicelib.errors import RetryAfter
 from chalicelib.jobs.states import TERMINAL
@@ -53,6 +53,13 @@ class Claims:
             set={"doc_id": doc_id},
             when=(Equals("job_id", self.job_id), Absent("doc_id")),
         )
+
+    def release(self, sha256: str, doc_id: str) -> Delete | None:
+        """Build the write that frees the bytes of a document that goes; None where they are not its own."""
+        there = self.table.get(self._key(sha256))
+        if there is None or there.get("doc_id") != doc_id:
+            return None
+        return Delete(key=self._key(sha256), when=(Equals("doc_id", doc_id),))
 
     def _judge(self, sha256: str, there: Item) -> str | None:
         doc_id, holder = there.get("doc_id"), there.get("job_id", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -42,6 +43,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     # Author, date and the like, as the file says.
     metadata: dict[str, str] = {}
     warnings: list[str] = []
+    # SHA-256 of its file, where its bytes were claimed.
+    sha256: str = ""
+    # What near duplicates are found by: `knowledge.minhash.Signature`, packed; empty for a text too short.
+    signature: bytes = b""
+    # The duplicates that were merged into it: id, title and file name of each.
+    merged: list[dict[str, str]] = []
     # Milliseconds since the epoch.
     created_at: int
 
@@ -59,7 +66,9 @@ def document_key(owner: str, doc_id: str) -> Key:
 def put_document(owner: str, document: Document) -> Put:
     """Build the write that publishes a document; refused if its id is taken."""
     pk, sk = document_key(owner, document.doc_id)
-    return Put(item={"pk": pk, "sk": sk, **msgspec.to_builtins(document)}, new=True)
+    # Bytes stay bytes: DynamoDB has them, JSON has not.
+    fields = msgspec.to_builtins(document, builtin_types=(bytes,))
+    return Put(item={"pk": pk, "sk": sk, **fields}, new=True)
 
 
 def count_documents(owner: str, number: int) -> Update:
@@ -82,13 +91,24 @@ class Documents:
         self.table = table
         self.owner = owner
 
-    def require(self, doc_id: str) -> Document:
-        """Return a document; raise NotFound."""
+    def find(self, doc_id: str) -> Document | None:
+        """Return a document, or None."""
         # A key of DynamoDB has a limit; what is no id of ours is not looked up.
         item = self.table.get(document_key(self.owner, doc_id)) if is_id(doc_id) else None
-        if item is None:
+        return _from_item(item) if item else None
+
+    def require(self, doc_id: str) -> Document:
+        """Return a document; raise NotFound."""
+        document = self.find(doc_id)
+        if document is None:
             raise NotFound("There is no such document.", doc_id=doc_id)
-        return _from_item(item)
+        return document
+
+    def find_many(self, doc_ids: Iterable[str]) -> dict[str, Document]:
+        """Return those of many documents that are published, by id."""
+        rows = self.table.get_many([document_key(self.owner, doc_id) for doc_id in dict.fromkeys(doc_ids)])
+        documents = map(_from_item, rows.values())
+        return {document.doc_id: document for document in documents}
 
     def page(self, *, limit: int, after: str | None = None) -> DocumentPage:
         """Return documents, newest first, after the document `after`."""

@@ -22,10 +22,16 @@ from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.knowledge.clusters import founded, joined, nearest
 from chalicelib.knowledge.concepts import ConceptReport, extract_concepts
+from chalicelib.knowledge.minhash import signature
+from chalicelib.knowledge.searchwords import impacts
 from chalicelib.knowledge.terms import term_vector
+from chalicelib.library import upkeep
 from chalicelib.library.claims import Claims, digest
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents, count_documents, put_document
+from chalicelib.library.resemblance import Resemblance
+from chalicelib.library.searchindex import asks_for_tidying, fresh_row
+from chalicelib.tasks.archive import ingest_archive
 
 _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -44,10 +50,15 @@ def ingest(
     Bytes that the owner has a document of already end in SUCCESS naming it (`duplicate_of`), unless the job's
     parameter `force` is set.
 
+    An archive becomes many documents, each by a job of its own (`tasks.archive`).
+
     `filename` is what to call it (the job's own by default); `origin` says where it came from (`{"url": …}`) and
-    becomes part of its metadata and of the result. Raise what `extract` raises, and what `Run.publish` raises.
+    becomes part of its metadata and of the result. Raise what `read` raises, and what `Run.publish` raises.
     """
     _route(run, content)
+    if content.kind == "zip":
+        ingest_archive(run, path, filename=filename, password=password, origin=origin)
+        return
     filename = filename or run.job.filename
     claims = Claims(run.table, run.job.owner, run.job.job_id)
     sha256 = None if run.job.params.get("force") else digest(path)
@@ -118,7 +129,9 @@ def publish_document(
     vector = term_vector(extracted.text)
 
     run.progress(Stage.CLUSTERING, "Finding its cluster")
-    draft = _draft(run.job, filename, extracted, report)
+    draft = _draft(run.job, filename, extracted, report, sha256=sha256 or "")
+    words = impacts(extracted.text, (extracted.title or "", filename))
+    resemblance = Resemblance(run.table, run.job.owner, draft)
     clusters = Clusters(run.table, run.job.owner)
     names = [concept.name for concept in report.concepts]
 
@@ -129,21 +142,28 @@ def publish_document(
         run.keep(draft.segments_key, msgspec.json.encode(extracted.segments))
 
     def build() -> Publication:
+        near = resemblance.look()
         before = nearest(vector, clusters.all())
         after = joined(before, vector, names) if before else founded(new_id(), vector, names)
         document = msgspec.structs.replace(draft, cluster_id=after.cluster_id)
         return Publication(
-            result={**_result(document, after.name), **origin},
+            result={**_result(document, after.name), "near_duplicates": near.found, **origin},
             writes=[
                 put_document(run.job.owner, document),
                 clusters.save(before, after),
                 count_documents(run.job.owner, 1),
                 *([claims.confirm(sha256, document.doc_id)] if sha256 else []),
+                fresh_row(run.job.owner, document.doc_id, words),
+                *near.writes,
             ],
             warnings=extracted.warnings,
         )
 
-    run.publish(build)
+    with resemblance.until_published():
+        resemblance.register()
+        run.publish(build)
+    if asks_for_tidying(draft.doc_id):
+        upkeep.request(run.table, run.job.owner)
 
 
 def _publish_duplicate(run: Run, doc_id: str) -> None:
@@ -154,9 +174,10 @@ def _publish_duplicate(run: Run, doc_id: str) -> None:
     run.publish(lambda: Publication(result=result))
 
 
-def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport) -> Document:
+def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport, *, sha256: str) -> Document:
     """Return the document without its cluster, which is chosen at the last moment."""
     doc_id = new_id()
+    likeness = signature(extracted.text)
     return Document(
         doc_id=doc_id,
         job_id=job.job_id,
@@ -176,6 +197,8 @@ def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport)
         pages=extracted.pages or 0,
         metadata=extracted.metadata,
         warnings=list(extracted.warnings),
+        sha256=sha256,
+        signature=likeness.pack() if likeness else b"",
         created_at=now_ms(),
     )
 

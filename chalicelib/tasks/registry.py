@@ -74,6 +74,18 @@ TASKS: Final[dict[str, Task]] = {
             backoff_seconds=10.0,
             backoff_cap_seconds=3600.0,
         ),
+        Task(
+            name="find_duplicates_background",
+            queue="low_priority",
+            target="chalicelib.tasks.find_duplicates:find_duplicates",
+            submittable=True,
+        ),
+        # Asked for by the service itself; see library.upkeep.
+        Task(
+            name="tidy_library",
+            queue="low_priority",
+            target="chalicelib.tasks.tidy_library:tidy_library",
+        ),
         # Not in the urgent queue: a probe of the whole way must not stand before somebody's file.
         Task(
             name="noop",

@@ -18,6 +18,7 @@ from chalicelib.media.sites import is_media_site
 from chalicelib.net.guard import Fetched, fetch
 from chalicelib.net.urls import host_of, name_of
 from chalicelib.settings import MB
+from chalicelib.tasks import archive
 from chalicelib.tasks.deferral import bounded_deferrals
 from chalicelib.tasks.ingestion import ingest, publish_document, workplace
 
@@ -41,6 +42,8 @@ def process_url_upload(run: Run) -> None:
 
     Raise what `guard.fetch`, `links.fetch_media` and `ingest` raise: UnsupportedType names a kind that can't be read.
     """
+    if archive.go_on(run):
+        return
     url = str(run.job.params["url"])
     run.progress(Stage.DECODING, "Fetching the link")
     with bounded_deferrals(run.job):

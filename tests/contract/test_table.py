@@ -9,6 +9,7 @@ import pytest
 from chalicelib.aws.expressions import (
     Absent,
     Below,
+    Check,
     Delete,
     Equals,
     Fewer,
@@ -211,3 +212,23 @@ def test_an_index_holds_only_items_with_its_attributes(table: Table) -> None:
     assert "secret" not in newest[1]
     due = table.query(("check_shard", "CHECK#0"), index="by_check", sort=("check_at", "<=", 60)).items
     assert [item["pk"] for item in due] == ["JOB#b"]
+
+
+def test_a_check_changes_nothing_and_refuses_the_whole_transaction(table: Table) -> None:
+    put(table, n=1)
+    there, missing = Check(key=KEY, when=(Equals("n", 1),)), Check(key=("A", "2"), when=(Present("pk"),))
+    table.transact([there, Put(item={"pk": "A", "sk": "3"})])
+    assert table.get(KEY) == {"pk": "A", "sk": "1", "n": 1}
+    with pytest.raises(TransactionFailed) as refusal:
+        table.transact([there, missing, Put(item={"pk": "A", "sk": "4"})])
+    assert refusal.value.failed == {1}
+    assert [item["sk"] for item in query_all(table, ("pk", "A"))] == ["1", "3"]
+
+
+def test_bytes_and_sets_come_back_as_they_were_put(table: Table) -> None:
+    put(table, raw=bytes(range(256)), members={"a", "b"})
+    assert table.get(KEY) == {"pk": "A", "sk": "1", "raw": bytes(range(256)), "members": {"a", "b"}}
+    with pytest.raises(ConditionFailed):
+        table.write(Delete(key=KEY, when=(Equals("members", {"a"}),)))
+    table.write(Delete(key=KEY, when=(Equals("members", {"b", "a"}),)))
+    assert table.get(KEY) is None

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import settings
-from chalicelib.aws.expressions import Write
+from chalicelib.aws.expressions import Act
 from chalicelib.errors import TooManyRequests
 from chalicelib.jobs.fairness import Window, window_key
 from chalicelib.jobs.history import Filter, History
@@ -143,7 +143,7 @@ def test_ten_that_ended_together_let_ten_in_with_a_handful_of_requests(engine: E
     for message in engine.queues.receive("uploads", limit=10):
         engine.queues.delete("uploads", message.receipt)
     inside = engine.table.items[window_key("ann")]["dispatched"]
-    writes: list[Write] = []
+    writes: list[Act] = []
     engine.table.before_write = writes.append
     Window(engine.table, engine.queues, "ann").leave_together(set(inside))
     assert [engine.row(job).stage for job in jobs[10:]] == [Stage.QUEUED] * 10 + [Stage.WAITING_TURN] * 5

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chalicelib import settings
-from chalicelib.aws.expressions import Absent, Equals, Key, Update, Write
+from chalicelib.aws.expressions import Absent, Act, Equals, Key, Update
 from chalicelib.aws.table import TransactionFailed
 from chalicelib.errors import BrokenFile, RetryAfter, Unavailable
 from chalicelib.jobs import messages, stopping
@@ -54,16 +54,16 @@ class LightEngine(Engine):
         self.work = lambda job, _beat: outcome_of(
             Run(job, table=self.table, objects=self.objects, folder=None, report=lambda _: None)  # type: ignore[arg-type]
         )
-        self.transactions: list[Sequence[Write]] = []
+        self.transactions: list[Sequence[Act]] = []
         self._transact = self.table.transact
         self.table.transact = self._count  # type: ignore[method-assign]
 
-    def _count(self, writes: Sequence[Write]) -> None:
+    def _count(self, writes: Sequence[Act]) -> None:
         self.transactions.append(writes)
         self._transact(writes)
 
     def light(self, number: int = 1, **changes: Any) -> list[Job]:
-        """Write rows of waiting light jobs and send their messages."""
+        """Act rows of waiting light jobs and send their messages."""
         jobs = [self.job(**{"task": "noop", **changes}) for _ in range(number)]
         for job in jobs:
             send(self.queues, job)
@@ -204,7 +204,7 @@ def test_an_end_whose_answer_was_lost_is_not_written_twice(engine: LightEngine) 
     calls: list[int] = []
     transact = engine.table.transact
 
-    def answer_lost(writes: Sequence[Write]) -> None:
+    def answer_lost(writes: Sequence[Act]) -> None:
         transact(writes)
         calls.append(len(writes))
         if len(calls) == 2:
@@ -220,7 +220,7 @@ def test_a_conflict_with_another_transaction_is_tried_again(engine: LightEngine)
     jobs = engine.light(3)
     transact, calls = engine.table.transact, []
 
-    def conflict(writes: Sequence[Write]) -> None:
+    def conflict(writes: Sequence[Act]) -> None:
         calls.append(writes)
         if len(calls) == 2:
             raise TransactionFailed(frozenset())
@@ -331,7 +331,7 @@ def test_invariant_5_a_lost_lease_is_taken_over_as_the_next_attempt(engine: Ligh
 def test_a_database_that_is_away_when_jobs_are_taken_keeps_every_message(engine: LightEngine) -> None:
     jobs = engine.light(3)
 
-    def away(_write: Write) -> None:
+    def away(_write: Act) -> None:
         raise Unavailable("The database does not answer.")
 
     engine.table.before_write = away
@@ -346,7 +346,7 @@ def test_a_database_that_is_away_when_jobs_are_taken_keeps_every_message(engine:
 def test_a_database_that_goes_away_during_the_work_keeps_every_message(engine: LightEngine) -> None:
     jobs = engine.light(2)
 
-    def away(_write: Write) -> None:
+    def away(_write: Act) -> None:
         raise Unavailable("The database does not answer.")
 
     def goes(run: Run) -> None:

@@ -132,7 +132,7 @@ def test_the_name_is_that_of_the_last_redirect_and_the_link_the_user_s_own(
     ("body", "kind", "named"),
     [
         (b"\x7fELF" + bytes(100), "text/plain", "a program"),
-        (b"PK\x03\x04" + bytes(100), "application/zip", "a ZIP archive"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(100), "application/x-7z-compressed", "a compressed archive"),
     ],
 )
 def test_a_kind_that_can_t_be_read_is_named(

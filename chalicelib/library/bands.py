@@ -1,0 +1,76 @@
+"""Whom a text may resemble: one item per band of its signature, which holds the ids of the documents that have it.
+
+One write registers a document in a band and answers with the others in it; of two documents at once, the later write
+sees the earlier one. What is registered may belong to a document that is not published (yet, or never): readers
+look whether there is a row.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from chalicelib.aws.expressions import Absent, Delete, Equals, Fewer, Key, Update
+from chalicelib.aws.table import ConditionFailed, Table
+from chalicelib.knowledge.minhash import Signature
+
+# A band takes no more documents: the 65th letter from one template finds 64 others, and that is enough.
+MAX_MEMBERS: Final = 64
+# Of the documents that share a band, so many are compared: those that share the most bands.
+MAX_CANDIDATES: Final = 64
+
+
+class Bands:
+    """The bands of one owner's documents."""
+
+    def __init__(self, table: Table, owner: str) -> None:
+        self.table = table
+        self.owner = owner
+
+    def register(self, doc_id: str, signature: Signature) -> list[str]:
+        """Put a document into its bands; return the ids of those it may resemble. Twice does no harm.
+
+        25 requests. At most `MAX_CANDIDATES` ids, those first that share the most bands, of equals the newer first.
+        """
+        shared: Counter[str] = Counter()
+        for band in signature.bands():
+            shared.update(self._enter(band, doc_id))
+        del shared[doc_id]
+        return sorted(sorted(shared, reverse=True), key=lambda other: -shared[other])[:MAX_CANDIDATES]
+
+    def withdraw(self, doc_id: str, signature: Signature) -> None:
+        """Take a document out of its bands; nothing is left of bands that only it had. Twice does no harm."""
+        for band in signature.bands():
+            self._leave(band, doc_id)
+
+    def _enter(self, band: str, doc_id: str) -> set[str]:
+        update = Update(
+            key=self._key(band), insert={"members": {doc_id}}, when=(Fewer("members", MAX_MEMBERS),)
+        )
+        try:
+            item = self.table.write(update)
+        except ConditionFailed as full:
+            item = full.item or {}
+        members: set[str] = item.get("members", set())
+        return members
+
+    def _leave(self, band: str, doc_id: str) -> None:
+        """Drop the band if nobody else has it; else the member. Whoever enters meanwhile makes the other one fit."""
+        key = self._key(band)
+        try:
+            self.table.write(Delete(key=key, when=(Equals("members", {doc_id}),)))
+        except ConditionFailed as refusal:
+            if refusal.item is None or doc_id not in refusal.item.get("members", set()):
+                return
+            left = self.table.write(Update(key=key, discard={"members": {doc_id}}))
+            if not left.get("members"):
+                self._drop_empty(key)
+
+    def _drop_empty(self, key: Key) -> None:
+        try:
+            self.table.write(Delete(key=key, when=(Absent("members"),)))
+        except ConditionFailed:
+            return  # somebody has come in
+
+    def _key(self, band: str) -> Key:
+        return (f"KB#{self.owner}#B{band[:2]}#{band[3:]}", "BAND")

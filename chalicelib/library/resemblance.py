@@ -1,0 +1,103 @@
+"""Whom a document that is about to be published resembles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from chalicelib.aws.expressions import Act
+from chalicelib.aws.table import Table
+from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
+from chalicelib.knowledge.minhash import LEAST, Kind
+from chalicelib.library.bands import Bands
+from chalicelib.library.documents import Document, Documents
+from chalicelib.library.pairs import MAX_PAIRS, Pair, Pairs, compared, signature_of
+from chalicelib.logs import logger
+
+# Told of at its arrival: what is sure, or worth a look. Less similar pairs are kept, and shown on request.
+_TOLD: Final = LEAST
+
+
+class Near(NamedTuple):
+    """What was found at one moment."""
+
+    # For the job's result: `{doc_id, title, similarity, kind}`, the most similar first.
+    found: list[dict[str, Any]]
+    # What keeps the pairs, for the transaction that publishes the document.
+    writes: Sequence[Act]
+
+
+class Resemblance:
+    """The near duplicates of one document, which is not published yet."""
+
+    def __init__(self, table: Table, owner: str, document: Document) -> None:
+        self.document = document
+        self.documents = Documents(table, owner)
+        self.pairs = Pairs(table, owner)
+        self.bands = Bands(table, owner)
+        self.signature = signature_of(document)
+        self.candidates: list[str] = []
+        self._registered = False
+
+    def register(self) -> None:
+        """Enter the document into its bands; 25 requests. Its text must be stored by now.
+
+        What a killed run registered is found from that text: `removal.withdraw_unpublished`.
+        """
+        if self.signature:
+            self.candidates = self.bands.register(self.document.doc_id, self.signature)
+        self._registered = True
+
+    def look(self) -> Near:
+        """Compare it with the candidates that are published by now; one request, none without candidates."""
+        if not self.signature or not self.candidates:
+            return Near([], ())
+        there = self.documents.find_many(self.candidates)
+        doc_id = self.document.doc_id
+        found = compared(doc_id, self.signature, there.values())
+        # They came at the same time and may be published after this one: compared when somebody looks.
+        waiting = [other for other in self.candidates if other not in there][:MAX_PAIRS]
+        unsettled = [Pair(newer=max(doc_id, other), older=min(doc_id, other)) for other in waiting]
+        return Near(
+            [_told(pair, other) for pair, other in found if _is_told(pair)],
+            self.pairs.writes([*(pair for pair, _ in found), *unsettled], new=doc_id),
+        )
+
+    @contextmanager
+    def until_published(self) -> Iterator[None]:
+        """Take the document out of its bands where what is done within ends without publishing it.
+
+        An error that leaves open whether it was published leaves the text, too, and so the way back.
+        """
+        try:
+            yield
+        except SyncBoardError as error:
+            refused = isinstance(error, Cancelled | StaleRun)
+            if self.signature and (not self._registered or (refused and not self._is_published())):
+                self._withdraw(self.document.doc_id)
+            raise
+
+    def _is_published(self) -> bool:
+        return self.documents.find(self.document.doc_id) is not None
+
+    def _withdraw(self, doc_id: str) -> None:
+        if self.signature is None:
+            return
+        try:
+            self.bands.withdraw(doc_id, self.signature)
+        except TransientError as error:
+            logger.warning("bands not left", extra={"doc_id": doc_id, "cause": error.message})
+
+
+def _is_told(pair: Pair) -> bool:
+    return pair.kind != Kind.NEAR_DUPLICATE or pair.similarity >= _TOLD
+
+
+def _told(pair: Pair, other: Document) -> dict[str, Any]:
+    return {
+        "doc_id": other.doc_id,
+        "title": other.title,
+        "similarity": pair.similarity,
+        "kind": str(pair.kind),
+    }

@@ -1,0 +1,340 @@
+"""Near duplicates from a document's arrival to its deletion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chalicelib.errors import Cancelled, InvalidRequest, NotFound, StaleRun, Unavailable
+from chalicelib.ingest.document import Extracted
+from chalicelib.jobs.job import Job, new_id, text_prefix
+from chalicelib.knowledge.minhash import signature
+from chalicelib.knowledge.passages import compare
+from chalicelib.library.bands import MAX_MEMBERS, Bands
+from chalicelib.library.duplicates import Duplicates, grouped
+from chalicelib.library.merging import Merging
+from chalicelib.library.pairs import MAX_PAIRS, Pair, Pairs
+from chalicelib.library.removal import withdraw_unpublished
+from chalicelib.tasks import find_duplicates as task
+from chalicelib.tasks.ingestion import publish_document
+from tests.unit.libraries import Library, counting, prose
+
+
+@pytest.fixture
+def library() -> Library:
+    return Library()
+
+
+def groups(library: Library, threshold: float = 0.8) -> list[list[str]]:
+    return [group.members for group in Duplicates(library.table, library.owner).groups(threshold).groups]
+
+
+def edited(text: str, number: int = 3) -> str:
+    words = text.split()
+    return " ".join(
+        "elsewhere" if place in range(10, 10 + number) else word for place, word in enumerate(words)
+    )
+
+
+# --- At arrival ----------------------------------------------------------------------------------------------
+
+
+def test_a_document_is_told_whom_it_resembles(library: Library) -> None:
+    first = library.add(prose(1), title="First")
+    assert first["near_duplicates"] == []
+    second = library.add(edited(prose(1)), title="Second")
+    (near,) = second["near_duplicates"]
+    assert (near["doc_id"], near["title"], near["kind"]) == (first["doc_id"], "First", "near_duplicate")
+    assert 0.8 < near["similarity"] < 1
+    third = library.add(prose(1).upper(), title="Third")
+    assert [near["kind"] for near in third["near_duplicates"]] == ["identical", "near_duplicate"]
+    assert library.add(prose(9))["near_duplicates"] == []
+
+
+def test_a_part_of_a_document_overlaps_with_it(library: Library) -> None:
+    whole = library.add(prose(1, 200))
+    part = library.add(" ".join(prose(1, 200).split()[:130]))
+    (near,) = part["near_duplicates"]
+    assert (near["doc_id"], near["kind"]) == (whole["doc_id"], "overlap")
+
+
+def test_strangers_documents_are_never_named(library: Library) -> None:
+    Library("ben", library).add(prose(1))
+    assert library.add(prose(1))["near_duplicates"] == []
+
+
+def test_finding_them_takes_at_most_30_requests(library: Library) -> None:
+    library.add("something else entirely, for the counters to be there")
+    plain = counting(library.table)
+    library.add("x")
+    without = plain.total()
+    found = signature(prose(1))
+    assert found is not None
+    for number in range(MAX_MEMBERS):
+        Bands(library.table, "ann").register(f"x{number}", found)
+    for number in range(4):
+        library.add(edited(prose(1), number % 5))
+    counts = counting(library.table)
+    library.add(prose(1))
+    assert counts.total() - without <= 30
+
+
+def test_letters_from_one_template_are_one_group_of_bounded_pairs(library: Library) -> None:
+    template = prose(1, 60)
+    for number in range(30):
+        near = library.add(f"{template} dear {prose(1000 + number, 3)}")["near_duplicates"]
+        assert len(near) == min(number, MAX_PAIRS)
+    assert [len(members) for members in groups(library, 0.5)] == [30]
+
+
+def test_a_text_too_short_to_compare_makes_no_trouble(library: Library) -> None:
+    assert library.add("a b")["near_duplicates"] == []
+    assert library.add("a b")["near_duplicates"] == []
+
+
+def test_two_that_arrive_at_once_are_a_pair_when_somebody_looks(library: Library) -> None:
+    """The second sees an id without a document: whether it will ever be published is not known yet."""
+    first = library.job()
+    entered = library.table.transact
+
+    def meanwhile(writes: Any) -> None:
+        library.table.transact = entered  # type: ignore[method-assign]
+        library.add(prose(1), title="Quicker")
+        entered(writes)
+
+    library.table.transact = meanwhile  # type: ignore[method-assign]
+    publish(library, first, prose(1))
+    assert len(groups(library)) == 1
+    assert all(not pair.open for pair in Pairs(library.table, "ann").all())
+    assert len(groups(library)) == 1
+
+
+def publish(library: Library, job: Job, text: str) -> None:
+    what = Extracted(text=text, title="Slower", source_type="text")
+    publish_document(library.run(job), what, filename="slower.txt")
+
+
+def test_the_other_document_may_be_deleted_before_this_one_is_published(library: Library) -> None:
+    other = library.add(prose(1))["doc_id"]
+    job = library.job()
+    transact = library.table.transact
+
+    def meanwhile(writes: Any) -> None:
+        library.table.transact = transact  # type: ignore[method-assign]
+        library.delete(other)
+        transact(writes)
+
+    library.table.transact = meanwhile  # type: ignore[method-assign]
+    publish(library, job, prose(1))
+    assert library.result(job)["near_duplicates"] == []
+    assert not [key for key in library.left() if key[0].startswith("DUP") and other in key[1]] or not groups(
+        library
+    )
+    library.delete(library.result(job)["doc_id"])
+    assert [key for key in library.left() if key[0].startswith("DUP")] == []
+
+
+# --- Runs that publish nothing -------------------------------------------------------------------------------
+
+
+def bands_of(library: Library) -> list[tuple[str, str]]:
+    return [key for key in library.left() if key[0].startswith("KB#")]
+
+
+@pytest.mark.parametrize("error", [StaleRun("x"), Cancelled("x")])
+def test_a_refused_run_leaves_its_bands(library: Library, error: Exception) -> None:
+    def refuse(_writes: object) -> None:
+        raise error
+
+    library.table.transact = refuse  # type: ignore[method-assign,assignment]
+    with pytest.raises(type(error)):
+        publish(library, library.job(), prose(1))
+    assert bands_of(library) == []
+
+
+def test_a_run_that_can_not_enter_its_bands_leaves_those_it_entered(library: Library) -> None:
+    job = library.job()
+    write, done = library.table.write, []
+
+    def failing(one: Any) -> Any:
+        done.append(one)
+        if len(done) == 10:
+            raise Unavailable("busy")
+        return write(one)
+
+    library.table.write = failing  # type: ignore[method-assign,assignment]
+    with pytest.raises(Unavailable):
+        publish(library, job, prose(1))
+    assert bands_of(library) == []
+
+
+def test_the_bands_of_a_killed_run_are_found_from_the_text_it_left(library: Library) -> None:
+    job = library.job()
+
+    def killed(_writes: object) -> None:
+        raise KeyboardInterrupt
+
+    library.table.transact = killed  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        publish(library, job, prose(1))
+    assert bands_of(library)
+    for key in library.objects.keys(text_prefix(job.job_id)):
+        withdraw_unpublished(library.table, library.objects, "ann", key)
+    assert bands_of(library) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "1-x.txt", "1-01arz3ndektsv4rrffq69g5fav.segments.json", "gone.txt"]
+)
+def test_what_is_no_text_of_a_run_has_no_bands(library: Library, name: str) -> None:
+    withdraw_unpublished(library.table, library.objects, "ann", f"texts/{new_id()}/{name}")
+
+
+def test_a_text_that_is_gone_has_no_bands(library: Library) -> None:
+    withdraw_unpublished(library.table, library.objects, "ann", f"texts/{new_id()}/1-{new_id()}.txt")
+
+
+# --- Groups --------------------------------------------------------------------------------------------------
+
+
+def pair(newer: str, older: str, similarity: float) -> Pair:
+    return Pair(newer=newer, older=older, similarity=similarity, kind="near_duplicate")
+
+
+def test_pairs_that_share_a_document_are_one_group() -> None:
+    found = grouped([pair("b", "a", 0.8), pair("d", "c", 0.9), pair("c", "b", 0.7), pair("y", "x", 0.95)])
+    assert [(group.group_id, group.members, group.similarity) for group in found] == [
+        ("x", ["x", "y"], 0.95),
+        ("a", ["a", "b", "c", "d"], 0.9),
+    ]
+
+
+def test_the_threshold_parts_groups(library: Library) -> None:
+    first, second = library.add(prose(1))["doc_id"], library.add(prose(1).upper())["doc_id"]
+    third = library.add(edited(prose(1), 20))["doc_id"]
+    assert groups(library, 0.5) == [[first, second, third]]
+    assert groups(library, 1.0) == [[first, second]]
+
+
+def test_deleting_a_document_takes_its_pairs_along(library: Library) -> None:
+    ids = [library.add(prose(1))["doc_id"] for _ in range(3)]
+    library.delete(ids[0])
+    assert groups(library) == [ids[1:]]
+    library.delete(ids[2])
+    assert groups(library) == []
+    assert not [key for key in library.left() if key[0].startswith("DUP")]
+
+
+# --- Merging -------------------------------------------------------------------------------------------------
+
+
+def merge(library: Library, keep: str, remove: list[str]) -> list[dict[str, str]]:
+    return Merging(library.table, library.objects, library.owner).merge(keep, remove).merged
+
+
+def test_merging_keeps_one_and_remembers_the_names_of_the_others(library: Library) -> None:
+    keep, *others = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two", "Three"))
+    merged = merge(library, keep, others)
+    assert [(entry["doc_id"], entry["title"]) for entry in merged] == list(
+        zip(others, ("Two", "Three"), strict=True)
+    )
+    assert merge(library, keep, others) == merged  # the same request again
+    assert library.search("anchor*") in ([keep], [])
+    assert groups(library) == []
+
+
+def test_names_move_on_with_a_document_that_was_merged_before(library: Library) -> None:
+    first, second, third = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two", "Three"))
+    merge(library, second, [first])
+    assert {entry["title"] for entry in merge(library, third, [second])} == {"One", "Two"}
+
+
+def test_what_can_not_be_merged_is_refused_before_anything_is_done(library: Library) -> None:
+    mine, other = library.add(prose(1))["doc_id"], library.add(prose(1))["doc_id"]
+    theirs = Library("ben", library).add(prose(1))["doc_id"]
+    with pytest.raises(InvalidRequest):
+        merge(library, mine, [other, mine])
+    for unknown in (theirs, new_id(), "no id", ""):
+        with pytest.raises(NotFound):
+            merge(library, mine, [other, unknown])
+    with pytest.raises(NotFound):
+        merge(library, theirs, [mine])
+    assert groups(library) == [[mine, other]]
+
+
+# --- Looking through everything ------------------------------------------------------------------------------
+
+
+def test_a_rescan_finds_the_pairs_that_were_lost(library: Library) -> None:
+    first, second = library.add(prose(1), title="First")["doc_id"], library.add(edited(prose(1)))["doc_id"]
+    library.add(prose(2))
+    for key in [key for key in library.left() if key[0].startswith("DUP")]:
+        del library.table.items[key]
+    result = library.rescan()
+    assert (result["documents"], result["pairs_added"], result["group_count"]) == (3, 1, 1)
+    assert [entry["doc_id"] for entry in result["groups"][0]["documents"]] == [first, second]
+    assert groups(library) == [[first, second]]
+    assert library.rescan()["pairs_added"] == 0
+
+
+def test_a_rescan_goes_on_where_it_stopped(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    from chalicelib.errors import HandOver
+    from chalicelib.library import rescan
+
+    monkeypatch.setattr(rescan, "PAGE", 2)
+    for number in range(5):
+        library.add(prose(number))
+    job = library.job("find_duplicates_background")
+    hurried = library.run(job, seconds=30)
+    with pytest.raises(HandOver) as handed:
+        task.find_duplicates(hurried)
+    assert handed.value.details["queue"] == job.queue
+    reads = counting(library.table)
+    following = library.run(job)
+    following.checkpoint._hopeful = True
+    task.find_duplicates(following)
+    assert library.result(job)["documents"] == 5
+    assert reads["query"] <= 4  # two pages of documents that were left, and the pairs twice
+
+
+@pytest.mark.parametrize("threshold", [0, 2, -1, 0.49, "much", None, [1]])
+def test_a_threshold_that_is_none_is_refused(library: Library, threshold: Any) -> None:
+    with pytest.raises(InvalidRequest, match="threshold"):
+        library.rescan(threshold=threshold)
+
+
+def test_an_empty_library_has_no_duplicates(library: Library) -> None:
+    assert library.rescan()["groups"] == []
+
+
+# --- Side by side --------------------------------------------------------------------------------------------
+
+
+def test_the_passages_that_two_texts_share_are_shown_from_both() -> None:
+    shared = prose(1, 40)
+    a, b = f"{prose(2, 20)}\n\n{shared}. {prose(3, 10)}", f"{prose(4, 5)} {shared.upper()}! {prose(5, 30)}"
+    found = compare(a, b)
+    assert 0.3 < found.similarity < 0.9
+    (passage,) = found.passages
+    assert passage.words == 40
+    assert a[passage.a.start : passage.a.end] == shared
+    assert b[passage.b.start : passage.b.end] == shared.upper()
+
+
+def test_texts_without_a_common_passage_have_none() -> None:
+    found = compare(prose(1), prose(2))
+    assert found.passages == []
+    assert found.similarity < 0.5
+    assert compare("", "").similarity == 0
+
+
+def test_comparing_ten_megabytes_of_one_line_takes_moments() -> None:
+    import time
+
+    text = "the same line again and again\n" * 350_000
+    started = time.process_time()
+    found = compare(text, text)
+    assert time.process_time() - started < 10
+    assert found.cut
+    assert found.similarity == 1
