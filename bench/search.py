@@ -68,7 +68,7 @@ class Bench:
     def __init__(self) -> None:
         self.table = Counted(MemoryTable(), ("write", "transact", "get", "get_many", "query"))
         self.objects = Counted(MemoryObjects(), ("get", "put", "delete", "keys"))
-        self.index = SearchIndex(self.table, self.objects, OWNER)  # type: ignore[arg-type]
+        self.index = SearchIndex(self.table, self.objects, OWNER)
         self.cpu: Counter[str] = Counter()
         self.units: Counter[str] = Counter()
         self.requests = 0
@@ -77,7 +77,7 @@ class Bench:
         """Do something; add its CPU time to a name."""
         started = time.process_time()
         done = do()
-        self.cpu[name] += time.process_time() - started  # type: ignore[assignment]
+        self.cpu[name] += time.process_time() - started
         return done
 
     def add(self, text: str, title: str) -> None:
@@ -99,7 +99,7 @@ class Bench:
             created_at=now_ms(),
         )
         before = self.table.calls.total()
-        near = Resemblance(self.table, OWNER, document)  # type: ignore[arg-type]
+        near = Resemblance(self.table, OWNER, document)
         near.register()
         looked = self.timed("comparing", near.look)
         self.requests += self.table.calls.total() - before
@@ -118,7 +118,7 @@ class Bench:
 
     def ask(self, q: str, wanted: Filter, limit: int) -> tuple[float, int, int]:
         """Return seconds, requests of the table and of the bucket of one search."""
-        finder = Search(self.table, self.objects, OWNER)  # type: ignore[arg-type]
+        finder = Search(self.table, self.objects, OWNER)
         before = self.table.calls.total(), self.objects.calls.total()
         started = time.perf_counter()
         finder.find(question(q), wanted, limit=limit)

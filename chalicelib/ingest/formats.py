@@ -30,8 +30,6 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     reader: str | None = None
     # "module:function" of the reader for files whose pages hold no text, on the queue `SCANS`.
     scan_reader: str | None = None
-    # It holds other files, each of which becomes a document by a job of its own (tasks.archive).
-    holds_files: bool = False
     # Files of at most this many bytes are parsed in the caller's process: only for parsers that do nothing
     # with the bytes but decode them, in time and memory proportional to their number, and without native
     # parsers.

@@ -5,6 +5,7 @@ Everything here parses foreign bytes, and PDFium aborts on hostile ones: only ev
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -126,7 +127,7 @@ def _opened(source: Source) -> Iterator[Image.Image]:
         raise _too_many_pixels() from None
     except UnidentifiedImageError:
         raise BrokenFile("The picture is damaged, or of a kind that can't be read.") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
         # What Pillow's decoders raise on damaged data, though only OSError is documented.
         raise BrokenFile(f"The picture is damaged: {str(error) or type(error).__name__}.") from None
 

@@ -81,11 +81,12 @@ def _try(report: Report, seed: Seed, number: int, data: bytes) -> None:
     with tempfile.TemporaryDirectory(prefix="syncboard-fuzz-") as folder:
         path = Path(folder) / "source"
         path.write_bytes(data)
+        before = _children()
         began = time.monotonic()
         end = _end(path, data, seed.filename)
     took = time.monotonic() - began
     report.slowest = max(report.slowest, took)
-    wrong = [*_left_behind(), *([f"it took {took:.1f} s"] if took > MAX_SECONDS else [])]
+    wrong = [*_left_behind(before), *([f"it took {took:.1f} s"] if took > MAX_SECONDS else [])]
     if end not in (READ, REFUSED, *STOPPED):
         wrong.insert(0, end)
     report.ends["failed" if wrong else end] += 1
@@ -137,9 +138,18 @@ def listen(path: str, folder: str, *, on_progress: ProgressCallback = ignore_pro
     return decoding.decode(path, folder, 0, 1, 600, on_progress=on_progress).samples
 
 
-def _left_behind() -> Iterator[str]:
+def _children() -> set[int]:
+    """Return the living children of this process."""
+    return {
+        child.pid
+        for child in psutil.Process().children()
+        if child.is_running() and child.status() != "zombie"
+    }
+
+
+def _left_behind(before: set[int]) -> Iterator[str]:
     """Yield what a reading has left behind, and remove nothing of it."""
-    if children := [child.pid for child in psutil.Process().children() if child.status() != "zombie"]:
-        yield f"children are left: {children}"
+    if children := _children() - before:
+        yield f"children are left: {sorted(children)}"
     if folders := [path.name for path in Path(tempfile.gettempdir()).glob(f"{PARSER_FOLDER}*")]:
         yield f"folders are left: {folders}"

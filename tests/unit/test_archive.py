@@ -61,10 +61,15 @@ class Archives(Engine):
         self.table.transact([success(job, result=result, warnings=[])])
         return Outcome()
 
+    def run(self, job: Job, folder: Path) -> Run:
+        """Return a run of an archive's job."""
+        objects: Any = self.objects
+        return Run(job, table=self.table, objects=objects, folder=folder, report=self.reports.append)
+
     def _split(self, job: Job) -> Outcome:
         folder = self.folder / new_id()
         folder.mkdir()
-        run = Run(job, table=self.table, objects=self.objects, folder=folder, report=self.reports.append)  # type: ignore[arg-type]
+        run = self.run(job, folder)
         path = folder / "source"
         path.write_bytes(self.data)
         try:
@@ -446,16 +451,11 @@ def test_a_job_that_was_put_off_and_cancelled_leaves_no_checkpoint(engine: Archi
 def test_what_another_reader_has_saved_is_no_archive(engine: Archives, tmp_path: Path) -> None:
     job = engine.job(dispatch=2)
     for saved in (b'{"position": 7}', b"\x93NUMPY", b'{"type": "transcript"}'):
-        run = Run(
-            job, table=engine.table, objects=engine.objects, folder=tmp_path, report=engine.reports.append
-        )  # type: ignore[arg-type]
+        run = engine.run(job, tmp_path)
         run.checkpoint.save(saved)
         assert not go_on(run, queues=engine.queues)
-    first = msgspec.structs.replace(job, dispatch=1)
-    fresh = Run(
-        first, table=engine.table, objects=engine.objects, folder=tmp_path, report=engine.reports.append
-    )  # type: ignore[arg-type]
-    assert fresh.checkpoint.load() is None  # a first run does not even ask
+    first = engine.run(msgspec.structs.replace(job, dispatch=1), tmp_path)
+    assert first.checkpoint.load() is None  # it follows nobody, so it does not even ask
 
 
 def test_a_job_that_waits_says_that_it_is_starting_only_once(engine: Archives) -> None:

@@ -285,6 +285,12 @@ def test_a_pdf_page_of_833333_points_is_refused(tmp_path: Path) -> None:
         read(tmp_path, data, "huge.pdf")
 
 
+@pytest.mark.parametrize("kept", [14, 15, 20, 24, 30, 40])
+def test_a_film_that_is_cut_anywhere_is_broken_or_empty(tmp_path: Path, kept: int) -> None:
+    with pytest.raises((BrokenFile, EmptyFile)):
+        read(tmp_path, scans.gif_of(scans.page(), 3)[:kept], "film.gif")
+
+
 def test_of_ten_thousand_frames_the_first_is_read(tmp_path: Path) -> None:
     found = read(tmp_path, scans.gif_of(scans.page(), 10_000), "film.gif")
     assert words_in(found.text) >= WORDS

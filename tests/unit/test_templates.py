@@ -13,6 +13,8 @@ from chalicelib.settings import QUEUES, Settings
 from infra import checks, templates
 from infra.templates import Template
 
+ROOT = Path(__file__).resolve().parents[2]
+
 DATA = templates.read(templates.DATA)
 FUNCTIONS = templates.with_chalice_settings(
     templates.read(templates.FUNCTIONS), templates.chalice_config(), "dev"
@@ -299,3 +301,15 @@ def test_a_template_is_written_without_aliases_and_reads_back_the_same(tmp_path:
     templates.write({"b": shared, "a": shared}, path)
     assert "&" not in path.read_text(encoding="utf-8")
     assert templates.read(path) == {"b": shared, "a": shared}
+
+
+@pytest.mark.parametrize("name", ["api", "intake", "uploads", "low_priority", "sweeper"])
+def test_whoever_changes_jobs_may_query_every_index(name: str) -> None:
+    """Every end of a job lets waiting ones in, which are found by an index."""
+    table = templates.read(ROOT / "infra" / "data.yaml")["Resources"]["Table"]["Properties"]
+    indexes = {index["IndexName"] for index in table["GlobalSecondaryIndexes"]}
+    policy = json.loads((ROOT / ".chalice" / f"policy-{name}.json").read_text(encoding="utf-8"))
+    (statement,) = [entry for entry in policy["Statement"] if entry["Sid"] == "QueryIndexes"]
+    assert {resource["Fn::Sub"][0] for resource in statement["Resource"]} == {
+        f"${{Arn}}/index/{index}" for index in indexes
+    }
