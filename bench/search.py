@@ -68,7 +68,7 @@ class Bench:
     def __init__(self) -> None:
         self.table = Counted(MemoryTable(), ("write", "transact", "get", "get_many", "query"))
         self.objects = Counted(MemoryObjects(), ("get", "put", "delete", "keys"))
-        self.index = SearchIndex(self.table, self.objects, OWNER)
+        self.index = SearchIndex(self.table, self.objects, OWNER)  # type: ignore[arg-type]
         self.cpu: Counter[str] = Counter()
         self.units: Counter[str] = Counter()
         self.requests = 0
@@ -77,7 +77,7 @@ class Bench:
         """Do something; add its CPU time to a name."""
         started = time.process_time()
         done = do()
-        self.cpu[name] += time.process_time() - started
+        self.cpu[name] += time.process_time() - started  # type: ignore[assignment]
         return done
 
     def add(self, text: str, title: str) -> None:
@@ -118,7 +118,7 @@ class Bench:
 
     def ask(self, q: str, wanted: Filter, limit: int) -> tuple[float, int, int]:
         """Return seconds, requests of the table and of the bucket of one search."""
-        finder = Search(self.table, self.objects, OWNER)
+        finder = Search(self.table, self.objects, OWNER)  # type: ignore[arg-type]
         before = self.table.calls.total(), self.objects.calls.total()
         started = time.perf_counter()
         finder.find(question(q), wanted, limit=limit)
