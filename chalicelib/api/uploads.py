@@ -1,9 +1,11 @@
-"""`POST /upload_file`, `POST /uploads`, `POST /upload`: files and links come in."""
+"""`POST /upload_file`, `POST /upload_image`, `POST /uploads`, `POST /upload`: files and links come in."""
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
+import msgspec
 from chalice import Response
 
 from chalicelib.api import requests, submissions
@@ -14,6 +16,7 @@ from chalicelib.jobs.job import isoformat
 
 routes = Routes(__name__)
 
+_MAX_DESCRIPTION: Final = 5_000
 _MIME = re.compile(r"[\w.+-]+/[\w.+-]+(; ?[\w.=\"+-]+)*")
 
 
@@ -23,6 +26,13 @@ class UploadFile(FileWish, forbid_unknown_fields=True, kw_only=True):
     filename: str
     # The file's bytes in base64.
     content: str
+
+
+class UploadImage(UploadFile, forbid_unknown_fields=True, kw_only=True):
+    """Body of `POST /upload_image`."""
+
+    # What the picture shows, in the owner's words.
+    description: str = ""
 
 
 class CreateUpload(FileWish, forbid_unknown_fields=True, kw_only=True):
@@ -48,6 +58,19 @@ def upload_file() -> Response:
     given = requests.body(request, UploadFile)
     name, content = submissions.filename(given.filename), requests.decode_base64(given.content)
     wished = wishes(given, owner)
+    job = submission(owner, submissions.ids(request, owner)).inline(name, content, wished)
+    return accepted(request, job)
+
+
+@routes.route("/upload_image", methods=["POST"])
+def upload_image() -> Response:
+    """Take a small picture in the body, with its description; answer with its job."""
+    request, owner = routes.current_request, routes.owner
+    given = requests.body(request, UploadImage)
+    if len(given.description) > _MAX_DESCRIPTION:
+        raise InvalidRequest(f"description has more than {_MAX_DESCRIPTION} characters.", field="description")
+    name, content = submissions.filename(given.filename), requests.decode_base64(given.content)
+    wished = msgspec.structs.replace(wishes(given, owner), description=given.description.strip())
     job = submission(owner, submissions.ids(request, owner)).inline(name, content, wished)
     return accepted(request, job)
 

@@ -49,10 +49,13 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
     webhook: str = ""
     # The batch that it is part of.
     batch_id: str = ""
+    # What the owner says of a picture; becomes part of its text.
+    description: str = ""
 
     def params(self) -> dict[str, object]:
         """Return what the task must know of them."""
-        return {"force": True} if self.force else {}
+        described = {"description": self.description} if self.description else {}
+        return {**({"force": True} if self.force else {}), **described}
 
 
 class Submission:

@@ -11,10 +11,11 @@ import msgspec
 
 from chalicelib import capabilities, settings
 from chalicelib.capabilities import CapabilityState
-from chalicelib.errors import HandOver
+from chalicelib.errors import EmptyFile, HandOver
 from chalicelib.ingest.content import ContentType
 from chalicelib.ingest.document import Extracted
 from chalicelib.ingest.extraction import limits_of, no_text, read, source_of
+from chalicelib.ingest.filename import stem
 from chalicelib.ingest.formats import SCANS, UPLOADS, format_for
 from chalicelib.ingest.reading import ExtractionLimits, Workplace
 from chalicelib.jobs.job import Job, new_id, now_ms, segments_key, text_key
@@ -65,8 +66,27 @@ def ingest(
     if sha256 and (doc_id := claims.claim(sha256)):
         _publish_duplicate(run, doc_id)
         return
-    extracted = _read(run, path, content, filename=filename, password=password)
+    extracted = _described(run, path, content, filename=filename, password=password)
     publish_document(run, extracted, filename=filename, sha256=sha256, origin=origin)
+
+
+def _described(
+    run: Run, path: Path, content: ContentType, *, filename: str, password: str | None
+) -> Extracted:
+    """Return what the file says, after what its owner says of it; a picture without text has the latter alone."""
+    description = str(run.job.params.get("description", ""))
+    try:
+        extracted = _read(run, path, content, filename=filename, password=password)
+    except EmptyFile:
+        if not description:
+            raise
+        extracted = Extracted(text="", title=stem(filename), source_type=content.kind)
+    if not description:
+        return extracted
+    text = f"{description}\n\n{extracted.text}".strip()
+    return msgspec.structs.replace(
+        extracted, text=text, metadata={**extracted.metadata, "description": description[:500]}
+    )
 
 
 def _route(run: Run, content: ContentType) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
+import io
 import os
 import threading
 from collections.abc import Iterator
@@ -10,8 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
+from PIL import Image
 
 from local.containers import CONTAINERS
 from local.environments import is_fresh
@@ -105,6 +109,20 @@ def test_a_photo_and_a_film_are_read(listening: RunningStack) -> None:
         photo, film = (text(client, ended(client, job)) for job in jobs)
     assert "two litres of vegetable stock" in photo
     assert "Press the green button to upload a file" in film
+
+
+def test_a_picture_without_text_is_known_by_its_description(listening: RunningStack) -> None:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((400, 300)).save(out, "PNG")
+    body = {
+        "filename": "sky.png",
+        "content": base64.b64encode(out.getvalue()).decode(),
+        "description": "Evening sky over the harbour of Lisbon",
+    }
+    headers = {"Authorization": f"Bearer {listening.token_of('painter')}"}
+    answer = httpx.post(f"{listening.url}/upload_image", json=body, headers=headers)
+    with listening.client("painter") as client:
+        assert text(client, ended(client, answer.json())) == body["description"]
 
 
 def test_a_link_is_read_as_an_article_and_a_linked_recording_is_listened_to(

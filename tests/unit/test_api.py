@@ -592,3 +592,15 @@ def test_the_page_and_its_files_are_served_with_a_strict_policy(api: Api) -> Non
     assert api.client.http.get("/page/app.js").headers["Content-Type"].startswith("text/javascript")
     for name in ("..", "nothing.js", "%2e%2e"):
         assert api.client.http.get(f"/page/{name}").status_code == 404
+
+
+def test_a_picture_comes_with_its_description(api: Api) -> None:
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(64)).decode()
+    answer = api.post(
+        "/upload_image", {"filename": "cat.png", "content": png, "description": "A cat on a warm wall"}
+    )
+    assert answer.status_code == 202
+    job = JobStore(services.table()).require(answer.json_body["job_id"], api.user)
+    assert (job.queue, job.params["description"]) == ("uploads-ocr", "A cat on a warm wall")
+    refused = api.post("/upload_image", {"filename": "cat.png", "content": png, "description": "x" * 5001})
+    assert (refused.status_code, refused.json_body["error"]["field"]) == (400, "description")
