@@ -8,7 +8,9 @@ from chalice import Chalice, Rate
 
 from chalicelib import functions, settings
 from chalicelib.api import (
+    analytics,
     batches,
+    clusters,
     documents,
     duplicates,
     health,
@@ -16,6 +18,7 @@ from chalicelib.api import (
     middleware,
     page,
     search,
+    suggestions,
     uploads,
     webhook,
 )
@@ -26,7 +29,10 @@ _STAGE = settings.get().stage
 app = Chalice(app_name="syncboard")
 app.register_middleware(middleware.unify, "http")
 app.register_middleware(middleware.authenticate, "http")
-for module in (page, health, uploads, batches, jobs, webhook, documents, duplicates, search):
+for module in (
+    *(page, health, uploads, batches, jobs, webhook),
+    *(documents, clusters, duplicates, search, suggestions, analytics),
+):
     app.register_blueprint(module.routes)
 
 

@@ -43,5 +43,13 @@ def tidying_job(owner: str, now: int) -> Job:
     due = (now // _MINUTE_MS + 2) * _MINUTE_MS
     chance = hashlib.sha256(f"{TASK}/{owner}".encode()).digest()[:10]
     job_id = str(ULID(due.to_bytes(6, "big") + chance)).lower()
-    job = waiting_job(job_id, owner=owner, task=TASK, queue=QUEUE, message="Waiting for its time", dispatch=1)
+    job = waiting_job(
+        job_id,
+        owner=_HIDDEN + owner,
+        task=TASK,
+        queue=QUEUE,
+        params={"owner": owner},
+        message="Waiting for its time",
+        dispatch=1,
+    )
     return msgspec.structs.replace(job, stage=Stage.SCHEDULED, check_at=due)

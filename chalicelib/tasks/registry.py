@@ -80,6 +80,20 @@ TASKS: Final[dict[str, Task]] = {
             target="chalicelib.tasks.find_duplicates:find_duplicates",
             submittable=True,
         ),
+        Task(
+            name="generate_build_suggestions",
+            queue="low_priority",
+            target="chalicelib.tasks.build_suggestions:generate_build_suggestions",
+            limits=TimeLimits(soft_seconds=120.0, hard_seconds=150.0),
+            submittable=True,
+        ),
+        # Asked for by the service, too; see library.analytics.
+        Task(
+            name="refresh_analytics",
+            queue="low_priority",
+            target="chalicelib.tasks.refresh_analytics:refresh_analytics",
+            submittable=True,
+        ),
         # Asked for by the service itself; see library.upkeep.
         Task(
             name="tidy_library",

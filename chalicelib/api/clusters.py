@@ -1,0 +1,212 @@
+"""`/clusters`: the topics of a library: listed, named, read, exported."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from chalice import Response
+
+from chalicelib import services
+from chalicelib.api import requests
+from chalicelib.api.envelopes import document_envelope
+from chalicelib.api.routing import Routes
+from chalicelib.errors import InvalidRequest, UploadMissing
+from chalicelib.knowledge.clusters import Centroid
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Document, Documents
+
+routes = Routes(__name__)
+
+_MAX_NAME: Final = 120
+_TOP_CONCEPTS: Final = 10
+_SORTS: Final = ("newest", "largest")
+_FORMATS: Final = ("json", "markdown")
+# No index leads from a cluster to its documents: one page looks at so many of the library's, and may be short.
+_BUDGET: Final = 500
+_STEP: Final = 100
+# Texts of one export, in bytes of UTF-8. As JSON a character takes up to three times its bytes, and an answer of
+# Lambda holds 6 MB.
+_EXPORT_BYTES: Final = 1_500_000
+
+
+class Rename(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of `PUT /clusters/{cluster_id}`."""
+
+    # What to call it from now on.
+    name: str
+
+
+class _Members(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a cluster's documents, newest first."""
+
+    documents: list[Document]
+    # Id of the last document looked at when more may follow.
+    last: str | None
+
+
+@routes.route("/clusters", methods=["GET"])
+def list_clusters() -> dict[str, Any]:
+    """Answer with the caller's clusters: the newest first, or the largest."""
+    given = requests.parameters(routes.current_request, "sort", "limit", "cursor")
+    sort = _one_of(given, "sort", _SORTS)
+    limit = requests.limit(given)
+    scope = f"clusters:{routes.owner}:{sort}"
+    after = requests.decode_cursor(scope, given.get("cursor"))
+    clusters = Clusters(services.table(), routes.owner)
+    if sort == "newest":
+        page = clusters.page(limit=limit, after=after)
+        shown, last = page.clusters, page.last
+    else:
+        shown, last = _largest(clusters.all(), limit=limit, after=after)
+    return {
+        "clusters": [_envelope(cluster) for cluster in shown],
+        "next_cursor": requests.encode_cursor(scope, last),
+    }
+
+
+@routes.route("/clusters/{cluster_id}", methods=["GET"])
+def get_cluster(cluster_id: str) -> dict[str, Any]:
+    """Answer with a cluster and a page of its documents, newest first: short or empty pages may have a next one."""
+    given = requests.parameters(routes.current_request, "limit", "cursor")
+    cluster = Clusters(services.table(), routes.owner).require(cluster_id)
+    scope = f"cluster:{routes.owner}:{cluster_id}"
+    after = requests.decode_cursor(scope, given.get("cursor"))
+    page = _members(cluster_id, limit=requests.limit(given), after=after)
+    return {
+        **_envelope(cluster),
+        "documents": [document_envelope(document, cluster_name=cluster.name) for document in page.documents],
+        "next_cursor": requests.encode_cursor(scope, page.last),
+    }
+
+
+@routes.route("/clusters/{cluster_id}", methods=["PUT"])
+def rename_cluster(cluster_id: str) -> dict[str, Any]:
+    """Give a cluster a name that stays; answer with the cluster."""
+    clusters = Clusters(services.table(), routes.owner)
+    clusters.require(cluster_id)  # before the body: who may not know of it learns nothing else
+    name = _checked_name(requests.body(routes.current_request, Rename).name)
+    return _envelope(clusters.rename(cluster_id, name))
+
+
+@routes.route("/clusters/{cluster_id}/export", methods=["GET"])
+def export_cluster(cluster_id: str) -> Response:
+    """Answer with a cluster and its documents' texts as one file, JSON or Markdown, a page at a time.
+
+    Texts beyond 1.5 MB in all are left out (`text` is null). The header `X-Next-Cursor` leads to the next file.
+    """
+    given = requests.parameters(routes.current_request, "format", "limit", "cursor")
+    kind = _one_of(given, "format", _FORMATS)
+    cluster = Clusters(services.table(), routes.owner).require(cluster_id)
+    scope = f"export:{routes.owner}:{cluster_id}"
+    after = requests.decode_cursor(scope, given.get("cursor"))
+    page = _members(cluster_id, limit=requests.limit(given, default=requests.MAX_PAGE), after=after)
+    entries = _with_texts(page.documents, cluster.name)
+    cursor = requests.encode_cursor(scope, page.last)
+    headers = {"X-Next-Cursor": cursor} if cursor else {}
+    if kind == "markdown":
+        headers |= _file_headers(f"cluster-{cluster_id}.md", "text/markdown; charset=utf-8")
+        return Response(body=_markdown(cluster, entries), headers=headers)
+    headers |= _file_headers(f"cluster-{cluster_id}.json", "application/json")
+    body = {"cluster": _envelope(cluster), "documents": entries, "next_cursor": cursor}
+    return Response(body=body, headers=headers)
+
+
+def _one_of(given: dict[str, str], name: str, known: tuple[str, ...]) -> str:
+    """Return a parameter, the first of `known` by default; raise InvalidRequest."""
+    value = given.get(name, known[0])
+    if value not in known:
+        raise InvalidRequest(f"{name} is one of: {', '.join(known)}.", field=name)
+    return value
+
+
+def _checked_name(given: str) -> str:
+    name = given.strip()
+    if not 1 <= len(name) <= _MAX_NAME or not name.isprintable():
+        raise InvalidRequest(
+            f"name has 1 to {_MAX_NAME} characters, no line breaks among them.", field="name"
+        )
+    return name
+
+
+def _envelope(cluster: Centroid) -> dict[str, Any]:
+    ranked = sorted(cluster.concept_counts.items(), key=lambda item: -item[1])
+    return {
+        "cluster_id": cluster.cluster_id,
+        "name": cluster.name,
+        "named_by_user": cluster.named_by_user,
+        "size": cluster.size,
+        "concepts": [{"name": name, "documents": count} for name, count in ranked[:_TOP_CONCEPTS]],
+    }
+
+
+def _largest(clusters: list[Centroid], *, limit: int, after: str | None) -> tuple[list[Centroid], str | None]:
+    """Return the largest clusters after a position, of equals the newest first, and the next position."""
+    ranked = sorted(clusters, key=_rank, reverse=True)
+    if after is not None:
+        size, _, cluster_id = after.partition(" ")
+        ranked = [cluster for cluster in ranked if _rank(cluster) < (int(size), cluster_id)]
+    shown = ranked[:limit]
+    return shown, f"{shown[-1].size} {shown[-1].cluster_id}" if len(ranked) > limit else None
+
+
+def _rank(cluster: Centroid) -> tuple[int, str]:
+    return (cluster.size, cluster.cluster_id)
+
+
+def _members(cluster_id: str, *, limit: int, after: str | None) -> _Members:
+    documents = Documents(services.table(), routes.owner)
+    found: list[Document] = []
+    for _ in range(_BUDGET // _STEP):
+        page = documents.page(limit=_STEP, after=after)
+        found += [document for document in page.documents if document.cluster_id == cluster_id]
+        if len(found) > limit:
+            return _Members(documents=found[:limit], last=found[limit - 1].doc_id)
+        after = page.last
+        if after is None:
+            break
+    return _Members(documents=found, last=after)
+
+
+def _with_texts(documents: list[Document], cluster_name: str) -> list[dict[str, Any]]:
+    """Return documents with their texts, as far as these fit into one answer."""
+    left = _EXPORT_BYTES
+    entries = []
+    for document in documents:
+        text = _text(document, left)
+        left -= len(text) if text else 0
+        shown = document_envelope(document, cluster_name=cluster_name)
+        entries.append({**shown, "text": text.decode() if text is not None else None})
+    return entries
+
+
+def _text(document: Document, most: int) -> bytes | None:
+    """Return a text of at most so many bytes, else None; also for one that is being deleted."""
+    if document.characters > most:
+        return None
+    try:
+        text = services.objects().get(document.text_key)
+    except UploadMissing:
+        return None
+    return text if len(text) <= most else None
+
+
+def _file_headers(name: str, kind: str) -> dict[str, str]:
+    return {"Content-Type": kind, "Content-Disposition": f'attachment; filename="{name}"'}
+
+
+def _markdown(cluster: Centroid, entries: list[dict[str, Any]]) -> str:
+    """Return a heading for the cluster, one for each document, and the texts as they are."""
+    parts = [f"# {_line(cluster.name)}"]
+    for entry in entries:
+        concepts = ", ".join(_line(str(concept["name"])) for concept in entry["concepts"])
+        about = [f"- File: {_line(entry['filename'])}", f"- Added: {entry['created_at']}"]
+        about += [f"- Concepts: {concepts}"] if concepts else []
+        text = entry["text"]
+        parts += [f"## {_line(entry['title'] or entry['filename'])}", "\n".join(about)]
+        parts.append("*The text is too long for this file.*" if text is None else text.strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

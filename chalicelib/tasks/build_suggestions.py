@@ -1,0 +1,65 @@
+"""`generate_build_suggestions`: what its owner could build with what the library holds."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from chalicelib.errors import InvalidRequest
+from chalicelib.jobs.run import Publication, Run
+from chalicelib.jobs.states import Stage
+from chalicelib.knowledge.suggestions import Reading, suggest
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Document, Documents
+
+TASK: Final = "generate_build_suggestions"
+DEFAULT_SUGGESTIONS: Final = 5
+MAX_SUGGESTIONS: Final = 10
+# Documents that suggestions are made from: the newest, read in pages.
+_MAX_DOCUMENTS: Final = 400
+_PAGE: Final = 100
+
+
+def generate_build_suggestions(run: Run) -> None:
+    """Read clusters and the newest documents' rows (never texts), publish suggestions.
+
+    Takes the parameter `max_suggestions`. Raise InvalidRequest.
+    """
+    number = checked_number(run.job.params.get("max_suggestions", DEFAULT_SUGGESTIONS))
+    owner = run.job.owner
+    run.progress(Stage.EXTRACTING_TEXT, "Reading the library")
+    readings = _readings(Documents(run.table, owner))
+    clusters = Clusters(run.table, owner).all()
+    run.progress(Stage.AI_ANALYSIS, f"Weighing {len(clusters):,} topics and {len(readings):,} documents")
+    result = suggest(clusters, readings, number=number)
+    run.publish(lambda: Publication(result=result))
+
+
+def checked_number(value: Any) -> int:
+    """Return how many suggestions to make; raise InvalidRequest."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SUGGESTIONS:
+        raise InvalidRequest(
+            f"max_suggestions is a whole number from 1 to {MAX_SUGGESTIONS}.", field="max_suggestions"
+        )
+    return value
+
+
+def _readings(documents: Documents) -> list[Reading]:
+    found: list[Reading] = []
+    after: str | None = None
+    while len(found) < _MAX_DOCUMENTS:
+        page = documents.page(limit=_PAGE, after=after)
+        found += map(_reading, page.documents)
+        after = page.last
+        if after is None:
+            break
+    return found
+
+
+def _reading(document: Document) -> Reading:
+    return Reading(
+        doc_id=document.doc_id,
+        title=document.title or document.filename,
+        cluster_id=document.cluster_id,
+        level=document.skill_level,
+        concepts=[(str(concept["name"]), str(concept["category"])) for concept in document.concepts],
+    )

@@ -1,0 +1,133 @@
+"""What can be built with what a library holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from chalicelib.errors import InvalidRequest
+from chalicelib.knowledge.clusters import founded, joined
+from chalicelib.knowledge.suggestion_catalogue import SHAPES
+from chalicelib.knowledge.suggestions import Reading, suggest
+from chalicelib.tasks.build_suggestions import generate_build_suggestions
+from tests.unit.conftest import Api
+from tests.unit.labelled_texts import TOPICS
+from tests.unit.libraries import Library, counting
+
+FIELDS = {
+    "title", "description", "feasibility", "effort_estimate", "complexity_level", "required_skills",
+    "missing_knowledge", "relevant_clusters", "starter_steps", "learning_path", "expected_outcomes",
+    "knowledge_coverage", "starter_code", "file_structure", "troubleshooting_tips", "recommended_resources",
+    "evidence", "coverage_score", "method",
+}  # fmt: skip
+
+
+def reading(number: int, cluster: str, *names: str, level: str = "beginner") -> Reading:
+    concepts = [tuple(name.split("/")) if "/" in name else (name, "concept") for name in names]
+    return Reading(
+        doc_id=f"d{number}",
+        title=f"Text {number}",
+        cluster_id=cluster,
+        level=level,
+        concepts=[(name, category) for name, category in concepts],
+    )
+
+
+def clusters(*sizes: tuple[str, int]) -> list[object]:
+    found = []
+    for cluster_id, size in sizes:
+        made = founded(cluster_id, {"a": 1.0}, [cluster_id])
+        for _ in range(size - 1):
+            made = joined(made, {"a": 1.0}, [cluster_id])
+        found.append(made)
+    return found  # type: ignore[return-value]
+
+
+READINGS = [
+    *(reading(n, "c1", "Python/language", "sorting", "heap", "caching") for n in range(4)),
+    *(reading(n, "c2", "baking", "bread", "heap", "caching", level="advanced") for n in range(4, 8)),
+]
+CLUSTERS = clusters(("c1", 4), ("c2", 4))
+
+
+def test_each_suggestion_has_all_fields_and_evidence_that_is_true() -> None:
+    found = suggest(CLUSTERS, READINGS, number=10)  # type: ignore[arg-type]
+    having = {read.doc_id: {name for name, _ in read.concepts} for read in READINGS}
+    assert len(found["suggestions"]) >= 4
+    for one in found["suggestions"]:
+        assert set(one) >= FIELDS
+        assert one["evidence"]
+        assert all(entry["concept"] in having[entry["doc_id"]] for entry in one["evidence"])
+        assert {entry["doc_id"] for entry in one["recommended_resources"]} <= set(having)
+        assert 0 < one["coverage_score"] <= 1
+        assert one["method"] == "offline"
+        assert "{" not in str(one["starter_steps"]) + one["title"] + one["description"]
+
+
+def test_a_concept_that_many_mention_and_none_is_about_is_a_gap() -> None:
+    found = suggest(CLUSTERS, READINGS, number=10)  # type: ignore[arg-type]
+    assert found["gaps"] == [{"concept": "caching", "mentioned_in": 8, "focus_of": 0}]
+    (gap,) = [one for one in found["suggestions"] if one["shape"] == "gap"]
+    assert "caching" in gap["title"]
+    assert "caching" in gap["missing_knowledge"]
+
+
+def test_topics_that_share_concepts_are_bridged() -> None:
+    found = suggest(CLUSTERS, READINGS, number=10)  # type: ignore[arg-type]
+    (bridge,) = [one for one in found["suggestions"] if one["shape"] == "bridge"]
+    assert {topic["cluster_id"] for topic in bridge["relevant_clusters"]} == {"c1", "c2"}
+
+
+def test_more_documents_on_a_concept_raise_its_coverage() -> None:
+    few = suggest(clusters(("c1", 3)), READINGS[:3], number=1)["suggestions"][0]  # type: ignore[arg-type]
+    many = [reading(n, "c1", "Python/language", "sorting", "heap", "caching") for n in range(12)]
+    more = suggest(clusters(("c1", 12)), many, number=1)["suggestions"][0]  # type: ignore[arg-type]
+    assert few["shape"] == more["shape"]
+    assert few["coverage_score"] < more["coverage_score"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_tiny_library_gets_a_reason_and_a_next_step(number: int) -> None:
+    found = suggest(CLUSTERS, READINGS[:number], number=5)  # type: ignore[arg-type]
+    assert found["suggestions"] == []
+    assert found["reasons"]
+    assert found["next_steps"]
+
+
+def test_documents_without_concepts_get_a_reason() -> None:
+    found = suggest(CLUSTERS, [reading(n, "c1") for n in range(5)], number=5)  # type: ignore[arg-type]
+    assert (found["suggestions"], found["reasons"]) == ([], ["No concepts were found in the documents."])
+
+
+def test_braces_in_concepts_are_text() -> None:
+    odd = [reading(n, "c1", "{subject.__class__}", "{x}") for n in range(3)]
+    assert suggest(clusters(("c1", 3)), odd, number=3)["suggestions"]  # type: ignore[arg-type]
+
+
+def test_shapes_have_different_names() -> None:
+    assert len({shape.key for shape in SHAPES}) == len(SHAPES)
+
+
+def test_the_job_suggests_from_real_documents_without_reading_texts() -> None:
+    library = Library()
+    for text in [text for texts in list(TOPICS.values())[:2] for text in texts]:
+        library.add(text)
+    library.objects.get = None
+    counts = counting(library.table)
+    found = library.task("generate_build_suggestions", generate_build_suggestions)
+    assert len(found["suggestions"]) == 5
+    assert counts["query"] <= 3
+
+
+@pytest.mark.parametrize("number", [0, 11, "5", True, 2.5])
+def test_the_job_refuses_a_number_that_is_none(number: object) -> None:
+    with pytest.raises(InvalidRequest):
+        Library().task("x", generate_build_suggestions, params={"max_suggestions": number})
+
+
+def test_the_route_answers_with_a_job(api: Api) -> None:
+    for body in ({}, {"max_suggestions": 3}, b""):
+        answer = api.post("/what_can_i_build", body)
+        assert answer.status_code == 202
+        assert answer.json_body["task"] == "generate_build_suggestions"
+    for wrong in ({"max_suggestions": 0}, {"x": 1}, b"["):
+        assert api.post("/what_can_i_build", wrong).status_code == 400
