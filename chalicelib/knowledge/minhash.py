@@ -98,6 +98,12 @@ class Signature(NamedTuple):
         ]
 
 
+def packed_band(packed: bytes, band: int) -> bytes:
+    """Return what two packed signatures have in common if and only if they share a band (its number from 0)."""
+    start = _DIGEST_BYTES + 4 + 4 * ROWS * band
+    return packed[start : start + 4 * ROWS]
+
+
 class Likeness(NamedTuple):
     """How alike two texts are."""
 

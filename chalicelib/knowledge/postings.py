@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 # Ids of so many documents make a block.
-DOCUMENTS_PER_BLOCK: Final = 512
+DOCUMENTS_PER_BLOCK: Final = 2048
 # A block of terms has about so many bytes before it is packed, and a file at most about so many blocks.
 BLOCK_BYTES: Final = 16 * 1024
 MAX_BLOCKS: Final = 1000

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import msgspec
 
 from chalicelib.aws.expressions import Item
 from chalicelib.aws.table import Table
-from chalicelib.knowledge.minhash import BANDS, Signature, likeness
+from chalicelib.knowledge.minhash import BANDS, Signature, likeness, packed_band
 from chalicelib.library.bands import MAX_CANDIDATES, MAX_MEMBERS
 from chalicelib.library.documents import document_key, partition
 from chalicelib.library.pairs import KEPT, MAX_PAIRS, Pair, pair_of
@@ -53,19 +54,19 @@ def read_page(table: Table, owner: str, scan: Scan) -> None:
 
 def alike(scan: Scan) -> Iterator[Pair]:
     """Yield the pairs of documents that are alike, those of a document with its `MAX_PAIRS` most like older ones."""
-    signatures = [Signature.unpack(packed) for packed in scan.signatures]
-    bands = [signature.bands() for signature in signatures]
-    met: list[set[int]] = [set() for _ in signatures]
+    # Unpacked, a hundred thousand signatures take 450 MB.
+    unpacked = lru_cache(maxsize=4096)(lambda number: Signature.unpack(scan.signatures[number]))
+    met: dict[int, set[int]] = defaultdict(set)
     found: dict[int, list[Pair]] = defaultdict(list)
     for band in range(BANDS):
-        members: dict[str, list[int]] = defaultdict(list)
-        for number, keys in enumerate(bands):
-            others = members[keys[band]]
+        members: dict[bytes, list[int]] = defaultdict(list)
+        for number, packed in enumerate(scan.signatures):
+            others = members[packed_band(packed, band)]
             for other in others:
                 if other in met[number] or len(met[number]) >= MAX_CANDIDATES:
                     continue
                 met[number].add(other)
-                if kind := likeness(signatures[number], signatures[other], least=KEPT):
+                if kind := likeness(unpacked(number), unpacked(other), least=KEPT):
                     found[number].append(pair_of(scan.ids[number], scan.ids[other], kind))
             if len(others) < MAX_MEMBERS:
                 others.append(number)

@@ -100,6 +100,18 @@ def test_a_signature_survives_packing() -> None:
     assert Signature.unpack(sampled.pack()) == sampled
 
 
+def test_packed_signatures_share_a_band_where_the_signatures_do() -> None:
+    text = prose(3, 300)
+    first, second = signed(text), signed(edited(text, 0.1))
+    shared = {
+        f"{band:02d}"
+        for band in range(BANDS)
+        if minhash.packed_band(first.pack(), band) == minhash.packed_band(second.pack(), band)
+    }
+    assert shared == {key[:2] for key in set(first.bands()) & set(second.bands())}
+    assert 0 < len(shared) < BANDS
+
+
 def test_the_signature_of_a_text_never_changes() -> None:
     """Signatures of different days are compared: another one for the same text would hide every duplicate."""
     found = signed("The quick brown fox jumps over the lazy dog, twice.")

@@ -52,7 +52,7 @@ def library(number: int) -> Documents:
 
 
 def test_a_term_costs_one_block_and_ids_those_that_hold_them() -> None:
-    there = library(DOCUMENTS_PER_BLOCK * 2 + 10)
+    there = library(DOCUMENTS_PER_BLOCK + 10)
     written = postings.merge([postings.build(there)], sizes=0)
     assert written is not None
     directory = Directory.unpack(written.directory.pack())
