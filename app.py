@@ -22,7 +22,6 @@ from chalicelib.api import (
     uploads,
     webhook,
 )
-from chalicelib.capabilities import OFFERS
 
 _STAGE = settings.get().stage
 
@@ -45,13 +44,13 @@ def intake(event: Any) -> functions.BatchResponse:
 @app.on_sqs_message(queue=f"syncboard-{_STAGE}-uploads", name="uploads", batch_size=1)
 def work_on_uploads(event: Any) -> functions.BatchResponse:
     """Files with text in them."""
-    return functions.work(event.to_dict(), event.context, offers=OFFERS["uploads"])
+    return functions.work(event.to_dict(), event.context)
 
 
 @app.on_sqs_message(queue=f"syncboard-{_STAGE}-low_priority", name="low_priority", batch_size=1)
 def work_on_low_priority(event: Any) -> functions.BatchResponse:
     """What can wait."""
-    return functions.work(event.to_dict(), event.context, offers=())
+    return functions.work(event.to_dict(), event.context)
 
 
 @app.schedule(Rate(1, unit=Rate.MINUTES), name="sweeper")

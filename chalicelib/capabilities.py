@@ -9,6 +9,7 @@ import msgspec
 
 from chalicelib.aws.expressions import Update
 from chalicelib.aws.table import Table
+from chalicelib.ingest.formats import MEDIA, SCANS, UPLOADS
 from chalicelib.jobs.job import now_ms
 
 _PARTITION: Final = "SYSTEM"
@@ -31,9 +32,9 @@ KNOWN: Final[dict[str, str]] = dict.fromkeys(
 )
 # What the function that works on a queue brings.
 OFFERS: Final[dict[str, tuple[str, ...]]] = {
-    "uploads": ("text", "pdf", "office", "web"),
-    "uploads-ocr": ("ocr",),
-    "uploads-media": ("speech", "youtube"),
+    UPLOADS: ("text", "pdf", "office", "web"),
+    SCANS: ("ocr",),
+    MEDIA: ("speech", "youtube"),
 }
 
 
@@ -61,6 +62,12 @@ def report(table: Table, name: str, capability: Capability) -> None:
             set={"state": capability.state, "cause": capability.cause, "updated_at": now_ms()},
         )
     )
+
+
+def report_queue(table: Table, queue: str, capability: Capability) -> None:
+    """Say how it stands, from now on, with all that the function that works on `queue` can do."""
+    for name in OFFERS.get(queue, ()):
+        report(table, name, capability)
 
 
 def find(table: Table, name: str) -> Capability | None:

@@ -30,12 +30,13 @@ class LambdaContext(Protocol):
         """Return what is left of this call's time."""
 
 
-def work(event: dict[str, Any], context: LambdaContext, *, offers: Sequence[str]) -> BatchResponse:
-    """Work on the jobs that an SQS event calls for. `offers` are the capabilities that this function brings."""
+def work(event: dict[str, Any], context: LambdaContext) -> BatchResponse:
+    """Work on the jobs that an SQS event calls for, and say what the function behind its queue can do."""
     received = _received(event)
     records = zip(received, event["Records"], strict=True)
     leased = [message for message, record in records if _leased(message, record)]
-    _offer(os.getpid(), tuple(offers))
+    for queue in {message.queue for message in received}:
+        _offer(os.getpid(), queue)
     keep = _consumer(os.getpid()).consume(leased, seconds_left=context.get_remaining_time_in_millis() / 1000)
     return _failures([*keep, *(message.message_id for message in received if message not in leased)])
 
@@ -88,10 +89,9 @@ def _consumer(_pid: int) -> LightConsumer:
 
 
 @lru_cache(maxsize=8)
-def _offer(_pid: int, offers: tuple[str, ...]) -> None:
+def _offer(_pid: int, queue: str) -> None:
     """Say what this process can do; once."""
-    for name in offers:
-        capabilities.report(services.table(), name, Capability(state=CapabilityState.READY))
+    capabilities.report_queue(services.table(), queue, Capability(state=CapabilityState.READY))
 
 
 def _received(event: dict[str, Any]) -> list[Received]:

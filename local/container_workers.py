@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from chalicelib import capabilities, services
-from chalicelib.capabilities import OFFERS, Capability, CapabilityState
+from chalicelib.capabilities import Capability, CapabilityState
 from chalicelib.errors import SyncBoardError
 from chalicelib.logs import logger
 from local.containers import CONTAINERS, Container
@@ -156,11 +156,12 @@ class ContainerWorker:
 
 def report(container: Container, state: CapabilityState, cause: str) -> None:
     """Say how it stands with all that a container can do."""
-    for name in OFFERS[container.queue]:
-        try:
-            capabilities.report(services.table(), name, Capability(state=state, cause=cause[:500]))
-        except SyncBoardError as error:
-            logger.warning("capability not reported", extra={"capability": name, "cause": error.message})
+    try:
+        capabilities.report_queue(
+            services.table(), container.queue, Capability(state=state, cause=cause[:500])
+        )
+    except SyncBoardError as error:
+        logger.warning("capability not reported", extra={"queue": container.queue, "cause": error.message})
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from chalicelib.ingest.formats import MEDIA, SCANS
 from local.environments import ROOT as ENVIRONMENTS
 from local.worker_process import ROOT
 
@@ -36,10 +37,10 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 CONTAINERS: Final = {
     container.name: container
     for container in (
-        Container(name="ocr", queue="uploads-ocr", title="text recognition", megabytes=140),
+        Container(name="ocr", queue=SCANS, title="text recognition", megabytes=140),
         Container(
             name="media",
-            queue="uploads-media",
+            queue=MEDIA,
             title="speech recognition",
             megabytes=720,
             prepare=("-m", "chalicelib.media.weights", str(MODELS)),

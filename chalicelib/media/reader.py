@@ -19,6 +19,7 @@ from chalicelib.errors import HandOver, NoSound
 from chalicelib.ingest.confinement import Limits
 from chalicelib.ingest.document import Extracted, Segment, Source
 from chalicelib.ingest.filename import stem
+from chalicelib.ingest.formats import MEDIA
 from chalicelib.ingest.reading import Workplace
 from chalicelib.ingest.sandbox import run_sandboxed
 from chalicelib.ingest.text import MAX_TITLE_CHARACTERS, clean
@@ -27,8 +28,6 @@ from chalicelib.media.decoding import Decoded, Probe, Window, window_file
 from chalicelib.media.recognition import Recogniser, recogniser, require_all_threads
 from chalicelib.media.transcript import Transcript, clock, text_of
 from chalicelib.media.windows import SAMPLE_RATE, WINDOW_SECONDS
-
-QUEUE: Final = "uploads-media"
 
 # Windows that are decoded at once: 2 h, 230 MB of disk. The next ones cost decoding from the start again, which
 # takes a hundredth of hearing.
@@ -143,7 +142,7 @@ class Transcription:
         needed = self._spent / self._sound * window.samples / SAMPLE_RATE * _SAFETY + _CLOSING_SECONDS
         if self._place.seconds_left() < needed:
             minute = self._heard.position // SAMPLE_RATE // 60 + 1
-            raise HandOver(f"Going on at minute {minute}", queue=QUEUE)
+            raise HandOver(f"Going on at minute {minute}", queue=MEDIA)
 
     def _hear(self, window: Window, names: str) -> None:
         """Add what is said in `window` to the transcript, and save it."""

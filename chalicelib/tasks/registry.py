@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from chalicelib.ingest.formats import MEDIA, SCANS
 from chalicelib.jobs.run import Run
 
 
@@ -20,8 +21,8 @@ class TimeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 # Queues whose work takes longer: as long as a function on Lambda may, less what ending takes.
 _LONGER: Final = {
-    "uploads-ocr": TimeLimits(soft_seconds=840.0, hard_seconds=870.0),
-    "uploads-media": TimeLimits(soft_seconds=840.0, hard_seconds=870.0),
+    SCANS: TimeLimits(soft_seconds=840.0, hard_seconds=870.0),
+    MEDIA: TimeLimits(soft_seconds=840.0, hard_seconds=870.0),
 }
 
 

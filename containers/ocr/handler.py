@@ -9,4 +9,4 @@ from chalicelib import functions
 
 def handle(event: dict[str, Any], context: functions.LambdaContext) -> functions.BatchResponse:
     """Work on the jobs that an event of the queue `uploads-ocr` calls for."""
-    return functions.work(event, context, offers=("ocr",))
+    return functions.work(event, context)

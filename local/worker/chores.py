@@ -11,7 +11,7 @@ import psutil
 
 from chalicelib import capabilities, services, settings, workers
 from chalicelib.aws.queues import MAX_BATCH
-from chalicelib.capabilities import OFFERS, Capability, CapabilityState
+from chalicelib.capabilities import Capability, CapabilityState
 from chalicelib.errors import SyncBoardError
 from chalicelib.jobs.job import now_ms
 from chalicelib.logs import logger
@@ -85,11 +85,10 @@ class Reporter:
     def offer(self) -> None:
         """Say what can be done from now on."""
         for queue in self._queues:
-            for name in OFFERS.get(queue, ()):
-                try:
-                    capabilities.report(services.table(), name, Capability(state=CapabilityState.READY))
-                except SyncBoardError as error:
-                    logger.warning("capability not reported", extra={"cause": error.message})
+            try:
+                capabilities.report_queue(services.table(), queue, Capability(state=CapabilityState.READY))
+            except SyncBoardError as error:
+                logger.warning("capability not reported", extra={"cause": error.message})
 
     def remove(self) -> None:
         """Say goodbye."""

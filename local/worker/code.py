@@ -6,8 +6,10 @@ import importlib
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
+from local.containers import CONTAINERS
+
 # Folder of `containers/` whose handler works on a queue; the other queues are the application's.
-CONTAINER_OF: Final = {"uploads-ocr": "ocr", "uploads-media": "media"}
+CONTAINER_OF: Final = {container.queue: container.name for container in CONTAINERS.values()}
 
 Handler = Callable[[dict[str, Any], Any], Any]
 

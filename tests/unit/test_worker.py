@@ -556,11 +556,11 @@ def test_one_consumer_and_its_warm_child_serve_every_queue(monkeypatch: pytest.M
     functions._consumer.cache_clear()
     functions._offer.cache_clear()
     try:
-        functions._offer(1, ("text",))
+        functions._offer(1, "uploads-ocr")
         assert functions._consumer(1) is functions._consumer(1)
         writes = len(table.items)
-        functions._offer(1, ())
-        functions._offer(1, ("text",))
+        functions._offer(1, "low_priority")
+        functions._offer(1, "uploads-ocr")
         assert len(table.items) == writes == 1
     finally:
         functions._consumer.cache_clear()
