@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Final
 
 import msgspec
-from ulid import ULID
 
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
-from chalicelib.errors import TransientError
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.history import Filter, History
-from chalicelib.jobs.job import Job, now_ms, waiting_job
-from chalicelib.jobs.states import TERMINAL, Stage, State
+from chalicelib.jobs.job import Job, now_ms
+from chalicelib.jobs.states import TERMINAL, State
 from chalicelib.jobs.store import JobStore, Refused
-from chalicelib.logs import logger
+from chalicelib.library import background
 
 TASK: Final = "refresh_analytics"
-_QUEUE: Final = "low_priority"
 # A refresh that is asked for by an ingestion starts at the end of such a span, one for all ingestions in it.
 SPAN_MS: Final = 5 * 60_000
 _MINUTE_MS: Final = 60_000
-# Before the owner of a job that nobody asked for: no token's subject may have this character.
-_HIDDEN: Final = "~"
 # Jobs looked at for times and costs.
 _MAX_JOBS: Final = 500
 _PAGE: Final = 100
@@ -51,15 +45,7 @@ class JobFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 def request_soon(table: Table, owner: str) -> None:
     """Have the figures made anew within some five minutes, once for all who ask until then. Failing does no harm."""
-    due = (now_ms() // SPAN_MS + 1) * SPAN_MS
-    job = _job(owner, due)
-    job = msgspec.structs.replace(job, stage=Stage.SCHEDULED, message="Waiting for its time", check_at=due)
-    try:
-        JobStore(table).create(job)
-    except Refused:
-        return  # asked for already
-    except TransientError as error:
-        logger.warning("analytics not to be refreshed", extra={"owner": owner, "cause": error.message})
+    background.request(table, background.later(TASK, owner, (now_ms() // SPAN_MS + 1) * SPAN_MS))
 
 
 def request_now(table: Table, queues: Queues, owner: str) -> bool:
@@ -68,18 +54,13 @@ def request_now(table: Table, queues: Queues, owner: str) -> bool:
     Raise Unavailable.
     """
     store = JobStore(table)
-    job = _job(owner, now_ms() // _MINUTE_MS * _MINUTE_MS)
+    job = background.background_job(TASK, owner, now_ms() // _MINUTE_MS * _MINUTE_MS)
     try:
         store.create(job)
     except Refused as refusal:
         return refusal.job is not None and refusal.job.state not in TERMINAL
     send_or_leave(store, queues, job)
     return True
-
-
-def owner_of(job: Job) -> str:
-    """Return whose figures a job makes. It is never a parameter: those may be anybody's."""
-    return job.owner.removeprefix(_HIDDEN)
 
 
 def recent_jobs(table: Table, owner: str) -> list[Job]:
@@ -120,10 +101,3 @@ def _seconds(jobs: Sequence[Job]) -> list[float]:
     return [
         max(0, job.finished_at - job.started_at) / 1000 for job in jobs if job.started_at and job.finished_at
     ]
-
-
-def _job(owner: str, moment: int) -> Job:
-    """Return the one job of an owner and moment (ms): its id derives from both."""
-    chance = hashlib.sha256(f"{TASK}/{owner}".encode()).digest()[:10]
-    job_id = str(ULID(moment.to_bytes(6, "big") + chance)).lower()
-    return waiting_job(job_id, owner=f"{_HIDDEN}{owner}", task=TASK, queue=_QUEUE, dispatch=1)

@@ -11,7 +11,8 @@ from chalicelib.jobs.job import now_ms
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.library.analytics import put_snapshot, snapshot_of
-from chalicelib.library.analytics_jobs import owner_of, recent_jobs
+from chalicelib.library.analytics_jobs import recent_jobs
+from chalicelib.library.background import owner_of
 from chalicelib.library.documents import Documents
 from chalicelib.library.tally import Tally, read_page
 

@@ -8,6 +8,7 @@ from typing import Final
 from chalicelib.errors import HandOver
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
+from chalicelib.library.background import owner_of
 from chalicelib.library.removal import Removal
 from chalicelib.library.searchindex import SearchIndex
 
@@ -18,9 +19,9 @@ _PAUSE_SECONDS: Final = 0.2
 
 
 def tidy_library(run: Run) -> None:
-    """Do all there is to do for the owner in `params["owner"]`. Raise HandOver where the time does not suffice."""
+    """Do all there is to do for the owner of the library. Raise HandOver where the time does not suffice."""
     run.progress(Stage.SAVING, "Tidying the library")
-    owner = str(run.job.params["owner"])
+    owner = owner_of(run.job)
     Removal(run.table, run.objects, owner).finish_all()
     index = SearchIndex(run.table, run.objects, owner)
     added = removed = 0

@@ -13,7 +13,8 @@ from chalicelib.errors import HandOver
 from chalicelib.jobs.job import new_id, now_ms
 from chalicelib.library import tally as counting
 from chalicelib.library.analytics import Snapshot, find_snapshot, is_stale, put_snapshot, report
-from chalicelib.library.analytics_jobs import owner_of, request_soon
+from chalicelib.library.analytics_jobs import request_soon
+from chalicelib.library.background import owner_of
 from chalicelib.library.documents import Document, Documents, put_document
 from chalicelib.library.tally import DAY_MS, Figures, Tally, read_page
 from chalicelib.tasks.refresh_analytics import refresh_analytics
