@@ -28,6 +28,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from bench.truth import errors, recall
 from local.containers import CONTAINERS
 from local.stack import Stack, StackOptions
 from syncboard.client import Client
@@ -84,23 +85,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def words(text: str) -> list[str]:
     """Return the words of a text for comparison."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold().replace("’", "").replace("'", ""))
-
-
-def recall(true: Sequence[str], found: Sequence[str]) -> float:
-    """Return the share of the true words, each as often as it is there, that were found."""
-    both = Counter(true) & Counter(found)
-    return sum(both.values()) / max(1, len(true))
-
-
-def errors(true: Sequence[str], found: Sequence[str]) -> float:
-    """Return the edit distance of two texts in words, by the number of true words."""
-    before = list(range(len(found) + 1))
-    for i, word in enumerate(true, 1):
-        row = [i]
-        for j, other in enumerate(found, 1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (word != other)))
-        before = row
-    return before[-1] / max(1, len(true))
 
 
 def run(folder: Path, entries: Sequence[Entry], *, timeout: float, console: Console) -> list[Row]:

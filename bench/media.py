@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from bench.truth import errors
 from chalicelib.ingest.document import Source
 from chalicelib.ingest.reading import ExtractionLimits, Workplace
 from chalicelib.media import recognition
@@ -115,17 +116,9 @@ def timed(call: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def wrong(heard: str, said: str) -> float:
-    """Return the share of words that are wrong: Levenshtein distance over words by the words that were said."""
-    reference, found = (re.findall(r"[\w']+", text.lower()) for text in (said, heard))
-    row = list(range(len(found) + 1))
-    for index, word in enumerate(reference, 1):
-        before, row[0] = row[0], index
-        for column, other in enumerate(found, 1):
-            before, row[column] = (
-                row[column],
-                min(row[column] + 1, row[column - 1] + 1, before + (word != other)),
-            )
-    return row[-1] / max(1, len(reference))
+    """Return the share of words that are wrong, by the words that were said."""
+    true, found = (re.findall(r"[\w']+", text.lower()) for text in (said, heard))
+    return errors(true, found)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -31,6 +30,7 @@ import msgspec
 import psutil
 import pypdfium2
 
+from bench.truth import recall
 from chalicelib.ingest.confinement import MB
 from chalicelib.ingest.content import HEAD_BYTES, sniff
 from chalicelib.ingest.document import Source
@@ -108,7 +108,7 @@ def with_reader(source: Source, truth: str) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         found = reader.read(source, Workplace(folder=Path(folder), limits=_LIMITS))
     seconds = time.perf_counter() - began
-    return Figures(recall=recall(truth, found.text), pages=found.pages or 1, seconds=seconds)
+    return Figures(recall=recall(words(truth), words(found.text)), pages=found.pages or 1, seconds=seconds)
 
 
 def with_plain(source: Source, truth: str, found: engine.Engine) -> Figures:
@@ -120,7 +120,7 @@ def with_plain(source: Source, truth: str, found: engine.Engine) -> Figures:
     seconds = time.perf_counter() - began
     # Tesseract reads all pages of a TIFF in one call, one after the other.
     pages = len(texts) if source.kind == "pdf" else texts[0].count("\f")
-    return Figures(recall=recall(truth, "\n".join(texts)), pages=max(1, pages), seconds=seconds)
+    return Figures(recall=recall(words(truth), words("\n".join(texts))), pages=max(1, pages), seconds=seconds)
 
 
 def drawn(source: Source, folder: Path) -> Iterator[Path]:
@@ -145,10 +145,9 @@ def plain_text(picture: Path, found: engine.Engine) -> str:
     return done.stdout
 
 
-def recall(truth: str, text: str) -> float:
-    """Return the share of the words of `truth` that are in `text`, each as often; order does not count."""
-    wanted, read = (Counter(re.findall(r"\w+", each.lower())) for each in (truth, text))
-    return (wanted & read).total() / wanted.total()
+def words(text: str) -> list[str]:
+    """Return the words of a text for comparison."""
+    return re.findall(r"\w+", text.lower())
 
 
 @contextmanager

@@ -53,11 +53,10 @@ def run_demo(*, keep: bool) -> bool:
         console.print("Starting a stack …")
         began = time.monotonic()
         options = StackOptions(port=0, data=folder, containers=tuple(CONTAINERS), verbose=False)
-        with _web_server() as pages, Stack(options) as stack:
-            console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
-            with Client(stack.url, stack.token(f"demo-{secrets.token_hex(4)}", seconds=3600)) as client:
-                ends = _run_all(client, pages, console)
-                ok = _report(ends, client, console)
+        with served_samples() as site:
+            # The service may fetch from this one address of the machine.
+            os.environ["SYNCBOARD_NETWORK_ALLOW"] = site
+            ok = _demonstrate(options, f"http://{site}", console, began)
     finally:
         if keep:
             console.print(f"Data kept in {folder}")
@@ -66,16 +65,22 @@ def run_demo(*, keep: bool) -> bool:
     return ok
 
 
+def _demonstrate(options: StackOptions, pages: str, console: Console, began: float) -> bool:
+    """Run every sample on a stack of its own; tell whether each ended as expected."""
+    with Stack(options) as stack:
+        console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
+        with Client(stack.url, stack.token(f"demo-{secrets.token_hex(4)}", seconds=3600)) as client:
+            return _report(_run_all(client, pages, console), client, console)
+
+
 @contextlib.contextmanager
-def _web_server() -> Iterator[str]:
-    """Serve the samples as a web site; the service is allowed to fetch from this one address of the machine."""
+def served_samples() -> Iterator[str]:
+    """Serve the samples as a web site; yield its `host:port`."""
     handler = functools.partial(_Quiet, directory=str(SAMPLES))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"127.0.0.1:{server.server_address[1]}"
-        os.environ["SYNCBOARD_NETWORK_ALLOW"] = address
         try:
-            yield f"http://{address}"
+            yield f"127.0.0.1:{server.server_address[1]}"
         finally:
             server.shutdown()
 

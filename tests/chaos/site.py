@@ -39,6 +39,12 @@ SKEW_SECONDS: Final = 1
 _STUCK_MS: Final = 3000
 # Jobs of one owner in the queues: so few that most of a storm's jobs wait for their turn.
 WINDOW: Final = 6
+# What the stack and this process's own engine must agree on.
+_SETTINGS: Final = {
+    "SYNCBOARD_LEASE_SECONDS": str(LEASE_SECONDS),
+    "SYNCBOARD_CLOCK_SKEW_SECONDS": str(SKEW_SECONDS),
+    "SYNCBOARD_MAX_DISPATCHED": str(WINDOW),
+}
 
 
 class Site:
@@ -52,10 +58,8 @@ class Site:
         self.faults()
         self.stack = RunningStack(
             data,
-            SYNCBOARD_LEASE_SECONDS=str(LEASE_SECONDS),
-            SYNCBOARD_CLOCK_SKEW_SECONDS=str(SKEW_SECONDS),
             SYNCBOARD_BACKOFF_SECONDS="0.2",
-            SYNCBOARD_MAX_DISPATCHED=str(WINDOW),
+            **_SETTINGS,
             **self._injection(),
         )
         self._exit = contextlib.ExitStack()
@@ -93,9 +97,7 @@ class Site:
         os.environ.update(
             {
                 "SYNCBOARD_JWT_SECRET": f"file:{secret_file(self.data)}",
-                "SYNCBOARD_LEASE_SECONDS": str(LEASE_SECONDS),
-                "SYNCBOARD_CLOCK_SKEW_SECONDS": str(SKEW_SECONDS),
-                "SYNCBOARD_MAX_DISPATCHED": str(WINDOW),
+                **_SETTINGS,
             }
         )
         forget()

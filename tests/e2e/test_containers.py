@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import io
 import os
-import threading
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from PIL import Image
 from local.containers import CONTAINERS
 from local.environments import is_fresh
 from syncboard.client import Client
+from syncboard.demo import served_samples
 from tests.stack import ROOT, RunningStack, eventually
 
 SAMPLES = ROOT / "samples"
@@ -35,19 +33,11 @@ pytestmark = [
 ]
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     """The samples as a web site."""
-    handler = partial(_Quiet, directory=str(SAMPLES))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with served_samples() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.truth import errors
 from chalicelib import settings
 from chalicelib.errors import HandOver, NoSound
 from chalicelib.ingest.document import Extracted, Source
@@ -46,17 +47,8 @@ def words(text: str) -> list[str]:
 
 
 def wrong(heard: str, said: str) -> float:
-    """Return the share of words that are wrong (Levenshtein over words, by the words that were said)."""
-    reference, found = words(said), words(heard)
-    row = list(range(len(found) + 1))
-    for index, word in enumerate(reference, 1):
-        diagonal, row[0] = row[0], index
-        for column, other in enumerate(found, 1):
-            diagonal, row[column] = (
-                row[column],
-                min(row[column] + 1, row[column - 1] + 1, diagonal + (word != other)),
-            )
-    return row[-1] / len(reference)
+    """Return the share of words that are wrong, by the words that were said."""
+    return errors(words(said), words(heard))
 
 
 def place_in(folder: Path, checkpoint: Checkpoint | None = None) -> Workplace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -18,10 +19,10 @@ from chalicelib.errors import (
     TooLarge,
 )
 from chalicelib.ingest import pdf
-from chalicelib.ingest.content import ContentType, sniff
-from chalicelib.ingest.document import Extracted, ProgressCallback, ignore_progress
+from chalicelib.ingest.content import ContentType
+from chalicelib.ingest.document import Extracted
 from chalicelib.ingest.extraction import ExtractionLimits, extract
-from tests import hostile
+from tests import documents, hostile
 
 LIMITS = ExtractionLimits(memory_bytes=96 * 1024**2, seconds=10, max_pages=2000)
 SMALL = ExtractionLimits(memory_bytes=32 * 1024**2, seconds=5, max_pages=10)
@@ -40,25 +41,8 @@ def nothing_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     assert list(folder.iterdir()) == []
 
 
-def read(
-    folder: Path,
-    data: bytes,
-    *,
-    password: str | None = None,
-    on_progress: ProgressCallback = ignore_progress,
-    limits: ExtractionLimits = LIMITS,
-) -> Extracted:
-    path = folder / "source"
-    path.write_bytes(data)
-    content = sniff(data, filename="report.pdf", size=len(data))
-    return extract(
-        path,
-        content=content,
-        filename="report.pdf",
-        password=password,
-        on_progress=on_progress,
-        limits=limits,
-    )
+def read(folder: Path, data: bytes, *, limits: ExtractionLimits = LIMITS, **options: Any) -> Extracted:
+    return documents.read(folder, data, "report.pdf", limits=limits, **options)
 
 
 # --- Good files ---------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from chalicelib.ingest.content import sniff
 from chalicelib.ingest.document import MAX_TEXT_CHARACTERS, Extracted
 from chalicelib.ingest.extraction import ExtractionLimits, extract
 from chalicelib.ingest.text import clean, decode
+from tests import documents
 
 LIMITS = ExtractionLimits(memory_bytes=256 * 1024**2, seconds=20, max_pages=10)
 GERMAN = "Die Bäckerei öffnet um sechs Uhr früh. Schöne Grüße aus Köln, wo die Straßen größer sind.\n" * 3
@@ -28,9 +29,7 @@ KOREAN = "이것은 한국어 텍스트입니다. 문자 인코딩을 확인합�
 
 
 def read(folder: Path, data: bytes, name: str) -> Extracted:
-    path = folder / "source"
-    path.write_bytes(data)
-    return extract(path, content=sniff(data, filename=name, size=len(data)), filename=name, limits=LIMITS)
+    return documents.read(folder, data, name, limits=LIMITS)
 
 
 # --- Encodings ----------------------------------------------------------------------------------------------
