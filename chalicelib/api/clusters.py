@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,7 @@ from chalicelib.api import requests
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest, UploadMissing
+from chalicelib.jobs.job import is_id
 from chalicelib.knowledge.clusters import Centroid
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents
@@ -28,6 +30,8 @@ _STEP: Final = 100
 # Texts of one export, in bytes of UTF-8. As JSON a character takes up to three times its bytes, and an answer of
 # Lambda holds 6 MB.
 _EXPORT_BYTES: Final = 1_500_000
+# Where the list of the largest goes on: the size and id of its last cluster.
+_POSITION: Final = re.compile(r"\d{1,12} [0-9a-z]{26}", re.ASCII)
 
 
 class Rename(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -52,7 +56,8 @@ def list_clusters() -> dict[str, Any]:
     sort = _one_of(given, "sort", _SORTS)
     limit = requests.limit(given)
     scope = f"clusters:{routes.owner}:{sort}"
-    after = requests.decode_cursor(scope, given.get("cursor"))
+    fits = is_id if sort == "newest" else _POSITION.fullmatch
+    after = requests.decode_cursor(scope, given.get("cursor"), fits=fits)
     clusters = Clusters(services.table(), routes.owner)
     if sort == "newest":
         page = clusters.page(limit=limit, after=after)

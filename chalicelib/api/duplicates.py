@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,8 @@ _MAX_PAIRS: Final = 100
 _MAX_REMOVED: Final = 20
 # Enough for the part of a text that is compared, whatever its characters.
 _TEXT_BYTES: Final = 4 * 1024 * 1024
+# Where a list goes on: the similarity and id of its last group.
+_POSITION: Final = re.compile(r"[01]\.\d{1,20} [0-9a-z]{26}")
 
 
 class Merge(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +47,7 @@ def list_duplicates() -> dict[str, Any]:
     threshold = checked_threshold(given.get("threshold", SURE))
     limit = requests.limit(given)
     scope = f"duplicates:{routes.owner}:{threshold}"
-    after = requests.decode_cursor(scope, given.get("cursor"))
+    after = requests.decode_cursor(scope, given.get("cursor"), fits=_POSITION.fullmatch)
     duplicates = Duplicates(services.table(), routes.owner)
     found = duplicates.groups(threshold)
     below = _after(found.groups, after)

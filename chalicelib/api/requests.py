@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from chalice.app import Request
 from chalicelib import settings
 from chalicelib.errors import InvalidRequest, PermanentError
 from chalicelib.jobs.history import WAITING, Filter
+from chalicelib.jobs.job import is_id
 from chalicelib.jobs.search import words
 from chalicelib.jobs.states import State
 from chalicelib.net.addresses import NetworkPolicy
@@ -145,7 +146,9 @@ def jobs_scope(owner: str, wanted: Filter) -> str:
 def limit(given: dict[str, str], *, default: int = 25) -> int:
     """Return the page size: 1 to 100."""
     text = given.get("limit", str(default))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PAGE):
+    # Python refuses to read endless numbers, with an error of its own.
+    short = len(text) <= len(str(MAX_PAGE))
+    if not (short and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_PAGE):
         raise InvalidRequest(f"limit is a whole number from 1 to {MAX_PAGE}.", field="limit")
     return int(text)
 
@@ -157,8 +160,11 @@ def encode_cursor(scope: str, last: str | None) -> str | None:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode((scope, last))).decode().rstrip("=")
 
 
-def decode_cursor(scope: str, cursor: str | None) -> str | None:
-    """Read a cursor; refuse one that is malformed or comes from another list."""
+def decode_cursor(scope: str, cursor: str | None, *, fits: Callable[[str], object] = is_id) -> str | None:
+    """Read a cursor; refuse one that is malformed or comes from another list.
+
+    `fits` tells whether the list can have given such a position: anybody can write a cursor.
+    """
     if not cursor:
         return None
     try:
@@ -166,7 +172,7 @@ def decode_cursor(scope: str, cursor: str | None) -> str | None:
         named, last = msgspec.msgpack.decode(raw, type=tuple[str, str])
     except (ValueError, binascii.Error, msgspec.DecodeError):
         named, last = "", ""
-    if named != scope or not last:
+    if named != scope or not fits(last):
         raise InvalidRequest("The cursor is not one that this list gave.", field="cursor")
     return last
 

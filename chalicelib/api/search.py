@@ -36,7 +36,7 @@ def search() -> dict[str, Any]:
     wanted = _filter(given)
     limit = requests.limit(given, default=_DEFAULT_PAGE)
     scope = _scope(routes.owner, q, wanted)
-    position = requests.decode_cursor(scope, given.get("cursor"))
+    position = requests.decode_cursor(scope, given.get("cursor"), fits=from_position)
     after = from_position(position) if position else None
     if asked.empty:
         found = Found(hits=[], last=None, total=0, match="all")

@@ -12,7 +12,7 @@ from chalicelib.aws.expressions import Key, Put
 from chalicelib.aws.table import Table
 from chalicelib.errors import Conflict, NotFound
 from chalicelib.jobs.control import Control
-from chalicelib.jobs.job import Job, from_item, job_key
+from chalicelib.jobs.job import Job, from_item, is_id, job_key
 from chalicelib.jobs.states import TERMINAL, State
 
 MAX_ITEMS: Final = 100
@@ -87,7 +87,8 @@ class Batches:
 
     def require(self, batch_id: str) -> Batch:
         """Return a batch of this owner; unknown and foreign ids both raise NotFound."""
-        batch = self.find(batch_id)
+        # A key of DynamoDB has a limit; what is no id of ours is not looked up.
+        batch = self.find(batch_id) if is_id(batch_id) else None
         if batch is None:
             raise NotFound("There is no such batch.", batch_id=batch_id)
         return batch

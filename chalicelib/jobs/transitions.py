@@ -131,6 +131,7 @@ def start_fields(lease: Lease) -> dict[str, Any]:
         "stage": Stage.STARTING,
         "message": "Starting",
         "percent": 0,
+        "hops": 0,
         "started_at": now_ms(),
     }
 
@@ -242,5 +243,6 @@ def success(
         },
         note="published",
         attempt=job.attempt,
-        watched=bool(job.webhook or job.attempt > 1 or job.hops or leftovers),
+        # Whatever ran before had another message; what was given back or retried by hand counts its attempts anew.
+        watched=bool(job.webhook or job.attempt > 1 or job.dispatch > 1 or leftovers),
     )

@@ -42,7 +42,7 @@ class Merging:
             # First the names, then the deletion: a crash in between leaves a document too many, never one too few.
             self._remember(kept, there[doc_id], before)
             try:
-                self.removal.remove(doc_id)
+                self.removal.remove(doc_id, while_there=keep)
             except NotFound:
                 continue  # somebody else was quicker
         return self.documents.require(keep)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from chalicelib.aws.expressions import Act, Delete, Equals, Item, Present, Put, Update
+from chalicelib.aws.expressions import Act, Check, Delete, Equals, Item, Present, Put, Update
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
 from chalicelib.errors import NotFound, TransientError, UploadMissing
@@ -44,11 +44,11 @@ class Removal:
         self.documents = Documents(table, owner)
         self.clusters = Clusters(table, owner)
 
-    def remove(self, doc_id: str) -> None:
+    def remove(self, doc_id: str, *, while_there: str = "") -> None:
         """Delete a document with all its traces; those that can't be removed now are removed by `tidy_library`.
 
-        Raise NotFound, also for one that was deleted before; Unavailable or RetryAfter where nothing was done or
-        that is not known: the same request again tells.
+        `while_there` is a document without which this one must stay. Raise NotFound, also for one that was deleted
+        before; Unavailable or RetryAfter where nothing was done or that is not known: the same request again tells.
         """
         document = self.documents.find(doc_id)
         if document is None:
@@ -56,7 +56,7 @@ class Removal:
             raise NotFound("There is no such document.", doc_id=doc_id)
         # First, and due in a minute: what a crash leaves from here on is removed by it.
         upkeep.request(self.table, self.owner)
-        if not self._publish(document):
+        if not self._publish(document, while_there):
             raise NotFound("There is no such document.", doc_id=doc_id)
         try:
             self.finish(doc_id)
@@ -89,17 +89,22 @@ class Removal:
 
     # --- What is gone at once ------------------------------------------------------------------------------
 
-    def _publish(self, document: Document) -> bool:
+    def _publish(self, document: Document, while_there: str) -> bool:
         """Take a document out of the library; False where somebody else did."""
         vector = term_vector(self._text(document))
         names = [str(concept["name"]) for concept in document.concepts]
 
         def writes() -> list[Act]:
             key = document_key(self.owner, document.doc_id)
+            also: list[Act] = []
+            if while_there:
+                self.documents.require(while_there)
+                also.append(Check(key=document_key(self.owner, while_there), when=(Present("pk"),)))
             acts: list[Act] = [
                 Delete(key=key, when=(Present("pk"),)),
                 count_documents(self.owner, -1),
                 *self._search_writes(document),
+                *also,
             ]
             if document.sha256:
                 claim = Claims(self.table, self.owner, document.job_id).release(

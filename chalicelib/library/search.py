@@ -23,6 +23,7 @@ from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table
 from chalicelib.errors import Unavailable, UploadMissing
 from chalicelib.ingest.document import Segment as SpokenPassage
+from chalicelib.jobs.job import is_id
 from chalicelib.knowledge.postings import Postings, Segment
 from chalicelib.knowledge.searchwords import Question, fold, phrase_pattern, term
 from chalicelib.knowledge.snippets import Snippet, snippet, spoken
@@ -324,6 +325,7 @@ def from_position(text: str) -> Rank | None:
     """Read what `as_position` gave; None for anything else."""
     score, _, doc_id = text.partition(" ")
     try:
-        return Rank(float(score), doc_id)
+        rank = Rank(float(score), doc_id)
     except ValueError:
         return None
+    return rank if math.isfinite(rank.score) and is_id(doc_id) else None

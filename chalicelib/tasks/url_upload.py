@@ -46,24 +46,24 @@ def process_url_upload(run: Run) -> None:
         return
     url = str(run.job.params["url"])
     run.progress(Stage.DECODING, "Fetching the link")
-    with bounded_deferrals(run.job):
-        if run.job.queue == MEDIA and _listen(run, url):
-            return
-        _read(run, url)
+    if run.job.queue == MEDIA and _listen(run, url):
+        return
+    _read(run, url)
 
 
 def _read(run: Run, url: str) -> None:
     """Fetch what the link leads to, as any program does, and ingest it."""
     path = run.folder / "source"
-    fetched = fetch(
-        url,
-        path,
-        max_bytes=MAX_BYTES,
-        seconds=FETCH_SECONDS,
-        on_progress=lambda done, total, text: run.progress(
-            Stage.DECODING, text, share=done / total if total else 0.0
-        ),
-    )
+    with bounded_deferrals(run.job):
+        fetched = fetch(
+            url,
+            path,
+            max_bytes=MAX_BYTES,
+            seconds=FETCH_SECONDS,
+            on_progress=lambda done, total, text: run.progress(
+                Stage.DECODING, text, share=done / total if total else 0.0
+            ),
+        )
     content = content_of(path, fetched)
     if content.kind == "html" and run.job.queue == UPLOADS and _is_a_film(path):
         raise HandOver("This page shows a film: on to listening", queue=MEDIA)
@@ -83,12 +83,13 @@ def _listen(run: Run, url: str) -> bool:
 
     item = run.job.params.get("playlist_item")
     try:
-        extracted = read_link(
-            url,
-            workplace(run, limits_of(settings.get())),
-            password=run.job.password or None,
-            playlist_items=int(item) if item else None,
-        )
+        with bounded_deferrals(run.job):
+            extracted = read_link(
+                url,
+                workplace(run, limits_of(settings.get())),
+                password=run.job.password or None,
+                playlist_items=int(item) if item else None,
+            )
     except (UnsupportedUrl, SourceNotFound):
         if is_media_site(url):
             raise

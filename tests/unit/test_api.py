@@ -199,6 +199,7 @@ def test_a_status_that_has_not_changed_is_answered_304(api: Api) -> None:
         "limit=101",
         "limit=x",
         "limit=-1",
+        "limit=" + "9" * 5000,
         "limit=%EF%BC%95",
         "colour=red",
         "cursor=AAAA",
@@ -604,3 +605,8 @@ def test_a_picture_comes_with_its_description(api: Api) -> None:
     assert (job.queue, job.params["description"]) == ("uploads-ocr", "A cat on a warm wall")
     refused = api.post("/upload_image", {"filename": "cat.png", "content": png, "description": "x" * 5001})
     assert (refused.status_code, refused.json_body["error"]["field"]) == (400, "description")
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_batch_with_an_endless_id_is_unknown(api: Api, method: str) -> None:
+    assert api.send(method, "/batches/" + "a" * 5000).status_code == 404

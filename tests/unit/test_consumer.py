@@ -350,6 +350,15 @@ def test_work_that_is_handed_on_without_end_fails(engine: Engine) -> None:
     assert len(engine.runs) == 51
 
 
+def test_a_retry_may_be_handed_on_as_often_again(engine: Engine) -> None:
+    job = engine.job(attempt=1, state=State.RETRY, hops=50)
+    engine.send(job)
+    engine.work = _hand_over_to("uploads-ocr")
+    engine.deliver()
+    row = engine.row(job)
+    assert (row.state, row.attempt, row.hops) == (State.PROCESSING, 2, 1)
+
+
 def test_what_a_killed_run_left_is_removed_even_when_the_run_that_published_died_at_once(
     engine: Engine,
 ) -> None:
@@ -370,6 +379,23 @@ def test_what_a_killed_run_left_is_removed_even_when_the_run_that_published_died
     Sweeper(engine.table, engine.queues, engine.objects).sweep()  # type: ignore[arg-type]
     assert sorted(engine.objects.bodies) == [f"texts/{job.job_id}/2-d.txt"]
     assert engine.row(job).check_shard == ""
+
+
+def test_what_a_run_left_that_was_given_back_is_removed(engine: Engine) -> None:
+    job = engine.job()
+
+    def stop(taken: Job, _beat: object) -> Outcome:
+        engine.objects.bodies[f"texts/{taken.job_id}/1-lost.txt"] = b"of the run that was stopped"
+        raise Stopping
+
+    engine.work = stop
+    engine.send(job)
+    with pytest.raises(Stopping):
+        engine.deliver()
+    engine.work = lambda job, _beat: engine.publish(job)
+    engine.later(5)
+    engine.deliver()
+    assert (engine.row(job).state, engine.objects.bodies) == (State.SUCCESS, {})
 
 
 def test_a_worker_that_stops_gives_its_job_back_without_spending_the_attempt(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from chalicelib.jobs.job import Job, new_id, text_prefix
 from chalicelib.knowledge.minhash import signature
 from chalicelib.knowledge.passages import compare
 from chalicelib.library.bands import MAX_MEMBERS, Bands
+from chalicelib.library.documents import Documents
 from chalicelib.library.duplicates import Duplicates, grouped
 from chalicelib.library.merging import Merging
 from chalicelib.library.pairs import MAX_PAIRS, Pair, Pairs
@@ -248,6 +249,22 @@ def test_names_move_on_with_a_document_that_was_merged_before(library: Library) 
     first, second, third = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two", "Three"))
     merge(library, second, [first])
     assert {entry["title"] for entry in merge(library, third, [second])} == {"One", "Two"}
+
+
+def test_of_two_opposite_merges_at_once_one_document_stays(library: Library) -> None:
+    a, b = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two"))
+    merging = Merging(library.table, library.objects, library.owner)
+    remember = merging._remember
+
+    def overtaken(*given: Any) -> None:
+        remember(*given)
+        merge(library, b, [a])  # somebody else keeps what is to go here
+
+    merging._remember = overtaken  # type: ignore[method-assign,assignment]
+    with pytest.raises(NotFound):
+        merging.merge(a, [b])
+    there = Documents(library.table, library.owner)
+    assert [doc_id for doc_id in (a, b) if there.find(doc_id)] == [b]
 
 
 def test_what_can_not_be_merged_is_refused_before_anything_is_done(library: Library) -> None:

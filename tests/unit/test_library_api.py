@@ -9,10 +9,13 @@ import pytest
 from chalice.test import HTTPResponse
 
 from chalicelib import services
+from chalicelib.api.requests import encode_cursor
+from chalicelib.api.search import _scope
 from chalicelib.aws import clients
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import DynamoTable
 from chalicelib.jobs.job import new_id
+from chalicelib.library.search import Filter
 from tests.memory import MemoryObjects, MemoryTable
 from tests.unit.conftest import Api
 from tests.unit.libraries import Library, prose
@@ -115,6 +118,35 @@ def test_a_cursor_of_another_search_is_refused(api: Api) -> None:
     assert search(api, "kettle", limit=1, cursor=cursor).status_code == 200
     refused(search(api, "ladder", limit=1, cursor=cursor), 400, "invalid_request")
     refused(search(api, "kettle", limit=1, cursor=cursor, type="pdf"), 400, "invalid_request")
+
+
+ID = "01aaaaaaaaaaaaaaaaaaaaaaaa"
+
+
+@pytest.mark.parametrize(
+    "position", ["abc", f"nan {ID}", f"1e999 {ID}", f"- {ID}", "9" * 5000 + f" {ID}", "1.0 " + "a" * 5000]
+)
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [("/duplicates?", "duplicates:{user}:0.8"), ("/clusters?sort=largest&", "clusters:{user}:largest")],
+)
+def test_a_position_that_no_list_gave_is_refused(api: Api, path: str, scope: str, position: str) -> None:
+    cursor = encode_cursor(scope.format(user=api.user), position)
+    refused(api.get(f"{path}cursor={cursor}"), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("position", ["abc", f"nan {ID}", f"1e999 {ID}", "1.0 " + "a" * 5000])
+def test_a_position_that_no_search_gave_is_refused(api: Api, position: str) -> None:
+    cursor = encode_cursor(_scope(api.user, "kettle", Filter()), position)
+    refused(search(api, "kettle", cursor=cursor), 400, "invalid_request")
+
+
+@pytest.mark.parametrize("path", ["/documents", "/clusters"])
+def test_a_cursor_that_names_no_id_is_refused(api: Api, path: str) -> None:
+    scope = {"/documents": "documents:{}", "/clusters": "clusters:{}:newest"}[path].format(api.user)
+    assert api.get(f"{path}?cursor={encode_cursor(scope, ID)}").status_code == 200
+    for last in ("x", "x" * 5000, "\0"):
+        refused(api.get(f"{path}?cursor={encode_cursor(scope, last)}"), 400, "invalid_request")
 
 
 # --- Duplicates ----------------------------------------------------------------------------------------------

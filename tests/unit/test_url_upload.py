@@ -198,6 +198,19 @@ def test_a_server_that_defers_for_ever_ends_in_spent_attempts(web: Web, ingestio
         ingestion.run(web.url("/a.txt"), created_at=now_ms() - MAX_HOURS * 3_600_000)
 
 
+def test_a_library_that_is_busy_is_no_unreachable_server_however_old_the_job(
+    web: Web, ingestion: Ingestion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.answers["/a.txt"] = reply(body=b"Some words about databases.")
+
+    def busy(*_: object, **__: object) -> None:
+        raise RetryAfter("The library is busy.", 5.0)
+
+    monkeypatch.setattr("chalicelib.tasks.url_upload.ingest", busy)
+    with pytest.raises(RetryAfter):
+        ingestion.run(web.url("/a.txt"), created_at=now_ms() - MAX_HOURS * 3_600_000)
+
+
 def test_other_errors_are_no_matter_of_patience() -> None:
     job = Engine().job(created_at=1)
     with pytest.raises(SourceNotFound), bounded_deferrals(job):
