@@ -43,6 +43,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     says: str | None = None
     # Submitted as a link to a web server, not as a file.
     as_link: bool = False
+    # Sample that it is a lightly edited copy of.
+    alike_to: str | None = None
 
 
 def run_demo(*, keep: bool) -> bool:

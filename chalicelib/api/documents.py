@@ -11,7 +11,8 @@ from chalicelib.api import requests
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.library.clusters import Clusters
-from chalicelib.library.documents import Documents
+from chalicelib.library.documents import Document, Documents
+from chalicelib.library.duplicates import Duplicates
 from chalicelib.library.removal import Removal
 
 routes = Routes(__name__)
@@ -49,6 +50,9 @@ def get_document(doc_id: str) -> dict[str, Any]:
         **document_envelope(document, cluster_name=names.get(document.cluster_id, "")),
         "metadata": document.metadata,
         "warnings": document.warnings,
+        "near_duplicates": _near_duplicates(document),
+        # Those that were merged into it: id, title and file name of each.
+        "merged": document.merged,
     }
     if document.segments_key:
         passages = services.objects().presign_get(document.segments_key, seconds=_LINK_SECONDS)
@@ -67,3 +71,17 @@ def delete_document(doc_id: str) -> Response:
     """Delete a document with every trace of it; its words leave the search index's files within minutes."""
     Removal(services.table(), services.objects(), routes.owner).remove(doc_id)
     return Response(body="", status_code=204, headers={"Content-Type": "text/plain"})
+
+
+def _near_duplicates(document: Document) -> list[dict[str, Any]]:
+    """Return what it is alike to, as the result of an ingestion tells it."""
+    alike = Duplicates(services.table(), routes.owner).of(document)
+    return [
+        {
+            "doc_id": other.doc_id,
+            "title": other.title or other.filename,
+            "similarity": pair.similarity,
+            "kind": str(pair.kind),
+        }
+        for pair, other in alike
+    ]

@@ -146,7 +146,7 @@ def _evidence(draft: Draft) -> list[dict[str, str]]:
     """Return for each concept in the draft up to three documents that have it, those about it first."""
     ids = [topic.cluster.cluster_id for topic in draft.topics]
     return [
-        {"doc_id": reading.doc_id, "concept": concept.name}
+        {"doc_id": reading.doc_id, "concept": concept.name, "title": reading.title[:_MAX_TITLE]}
         for concept in draft.concepts
         for reading in concept.within(ids)[:_EVIDENCE]
     ]

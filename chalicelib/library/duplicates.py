@@ -11,7 +11,7 @@ import msgspec
 
 from chalicelib.aws.table import Table
 from chalicelib.library.documents import Document, Documents
-from chalicelib.library.pairs import Pair, Pairs
+from chalicelib.library.pairs import Pair, Pairs, compared, signature_of
 
 # One answer looks at so many pairs (some 3 MB), settles so many open ones, and shows so many members of a group.
 MAX_PAIRS_READ: Final = 20_000
@@ -86,6 +86,16 @@ class Duplicates:
             groups=grouped(pair for pair in pairs if pair.similarity >= threshold),
             complete=len(read) <= MAX_PAIRS_READ,
         )
+
+    def of(self, document: Document) -> list[tuple[Pair, Document]]:
+        """Return what one document is alike to, the most similar first: two queries and one read of many."""
+        signature = signature_of(document)
+        pairs = Pairs(self.table, self.owner).of(document.doc_id) if signature else []
+        ids = {pair.older if pair.newer == document.doc_id else pair.newer for pair in pairs}
+        if not signature or not ids:
+            return []
+        there = Documents(self.table, self.owner).find_many(sorted(ids))
+        return compared(document.doc_id, signature, there.values())
 
     def documents(self, groups: Iterable[Group]) -> dict[str, Document]:
         """Return the documents that these groups show, by id; those that are gone are left out."""

@@ -188,6 +188,21 @@ def test_two_documents_are_shown_side_by_side(api: Api, stranger: Api) -> None:
     refused(api.get(f"/duplicates/{a}/{a}"), 400, "invalid_request")
 
 
+def test_a_document_names_what_it_is_alike_to_and_what_was_merged_into_it(api: Api) -> None:
+    library = library_of(api)
+    a = library.add(prose(1), title="One")["doc_id"]
+    b = library.add(prose(1) + " and an end", title="Two")["doc_id"]
+    library.add(prose(2), title="Other")
+    for doc_id, other, title in ((a, b, "Two"), (b, a, "One")):
+        (alike,) = api.get(f"/documents/{doc_id}").json_body["near_duplicates"]
+        assert (alike["doc_id"], alike["title"], alike["kind"]) == (other, title, "near_duplicate")
+        assert alike["similarity"] > 0.9
+    assert api.post("/duplicates/merge", {"keep": a, "remove": [b]}).status_code == 200
+    kept = api.get(f"/documents/{a}").json_body
+    assert kept["near_duplicates"] == []
+    assert [entry["title"] for entry in kept["merged"]] == ["Two"]
+
+
 def test_duplicates_are_merged_and_the_request_may_be_repeated(api: Api) -> None:
     library = library_of(api)
     keep, gone = library.add(prose(1), title="One")["doc_id"], library.add(prose(1), title="Two")["doc_id"]

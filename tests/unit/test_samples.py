@@ -11,6 +11,7 @@ from chalicelib.errors import SyncBoardError
 from chalicelib.ingest.content import HEAD_BYTES, sniff
 from chalicelib.ingest.extraction import ExtractionLimits, extract
 from chalicelib.ingest.formats import format_for
+from chalicelib.knowledge.minhash import SURE, likeness, signature
 from local.session import is_sample
 from syncboard.demo import Expected
 
@@ -38,3 +39,16 @@ def test_a_sample_ends_as_expected(name: str) -> None:
     else:
         found = extract(path, content=content, filename=name, limits=LIMITS)
         assert (expected.says or "") in " ".join(found.text.split())
+
+
+def test_the_edited_copies_are_near_duplicates_and_no_more() -> None:
+    copies = {name: expected.alike_to for name, expected in EXPECTED.items() if expected.alike_to}
+    assert len(copies) == 2
+    for name, original in copies.items():
+        ours, theirs = (signature((SAMPLES / one).read_text()) for one in (name, original))
+        assert ours
+        assert theirs
+        alike = likeness(ours, theirs)
+        assert alike
+        assert alike.kind == "near_duplicate"
+        assert SURE <= alike.similarity < 1

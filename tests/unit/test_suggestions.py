@@ -57,6 +57,7 @@ def test_each_suggestion_has_all_fields_and_evidence_that_is_true() -> None:
         assert set(one) >= FIELDS
         assert one["evidence"]
         assert all(entry["concept"] in having[entry["doc_id"]] for entry in one["evidence"])
+        assert all(entry["title"] for entry in one["evidence"])
         assert {entry["doc_id"] for entry in one["recommended_resources"]} <= set(having)
         assert 0 < one["coverage_score"] <= 1
         assert one["method"] == "offline"
