@@ -118,6 +118,17 @@ class MemoryTable:
         for item in items:
             self.write(Put(item=item))
 
+    def put_new(self, items: Sequence[Item]) -> set[int]:
+        refused = set()
+        for place, item in enumerate(items):
+            try:
+                self.before_write(put := Put(item=item, new=True))
+                self._check(put)
+                self._do(put)
+            except ConditionFailed:
+                refused.add(place)
+        return refused
+
     def transact(self, writes: Sequence[Act]) -> None:
         failed = set()
         for i, write in enumerate(writes):

@@ -78,6 +78,12 @@ class Table(Protocol):
     def put_many(self, items: Sequence[Item]) -> None:
         """Write whole items (of different keys), unconditionally and not as one. Raise Unavailable."""
 
+    def put_new(self, items: Sequence[Item]) -> set[int]:
+        """Write whole items (of different keys) where none is; return the positions of those that were not written.
+
+        Each by itself, and together in a request for 25. Raise Unavailable: some may be written.
+        """
+
     def transact(self, writes: Sequence[Act]) -> None:
         """Do all writes or none. Raise TransactionFailed."""
 
@@ -203,6 +209,19 @@ class DynamoTable:
             else:
                 raise Unavailable("The database throttles writes.")
 
+    def put_new(self, items: Sequence[Item]) -> set[int]:
+        """See `Table.put_new`. In PartiQL: the API's own batches take no conditions, and an INSERT is one.
+
+        An UPDATE in PartiQL makes no item, so what is there already is left to the caller.
+        """
+        refused: set[int] = set()
+        for start in range(0, len(items), _BATCH_WRITE):
+            statements: Any = [_insert(self.name, item) for item in items[start : start + _BATCH_WRITE]]
+            with _aws_errors():
+                answers = clients.dynamodb().batch_execute_statement(Statements=statements)["Responses"]
+            refused |= {start + place for place, answer in enumerate(answers) if "Error" in answer}
+        return refused
+
     def transact(self, writes: Sequence[Act]) -> None:
         """See `Table.transact`."""
         actions: Any = [
@@ -250,6 +269,15 @@ class DynamoTable:
         return Page(
             items=[decode_item(raw) for raw in answer["Items"]], next_key=decode_item(last) if last else None
         )
+
+
+def _insert(table: str, item: Item) -> dict[str, Any]:
+    """Return the statement that makes an item where none is. Names of attributes stand in it: they are ours."""
+    fields = ", ".join(f"'{name}': ?" for name in item)
+    return {
+        "Statement": f'INSERT INTO "{table}" VALUE {{{fields}}}',
+        "Parameters": [encode(value) for value in item.values()],
+    }
 
 
 def query_all(table: Table, partition: tuple[str, Any], **options: Any) -> Iterator[Item]:

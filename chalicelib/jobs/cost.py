@@ -71,6 +71,8 @@ def units(service: str, operation: str, parameters: dict[str, Any]) -> Counter[s
         return Counter({"table_write": 2 * len(parameters["TransactItems"])})
     if operation == "BatchWriteItem":
         return Counter({"table_write": sum(map(len, parameters["RequestItems"].values()))})
+    if operation == "BatchExecuteStatement":  # inserts, here
+        return Counter({"table_write": len(parameters["Statements"])})
     if operation == "BatchGetItem":
         return Counter({"table_read": sum(len(keys["Keys"]) for keys in parameters["RequestItems"].values())})
     if service == "sqs":

@@ -1,8 +1,8 @@
 """Whom a text may resemble: one item per band of its signature, which holds the ids of the documents that have it.
 
-One write registers a document in a band and answers with the others in it; of two documents at once, the later write
-sees the earlier one. What is registered may belong to a document that is not published (yet, or never): readers
-look whether there is a row.
+Most bands of a text nobody else has: those are made in one request. A band that is there is entered by one write,
+which answers with the others in it. Of two documents at once, the later write sees the earlier one. What is
+registered may belong to a document that is not published (yet, or never): readers look whether there is a row.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from chalicelib.aws.expressions import Absent, Delete, Equals, Fewer, Key, Update
+from chalicelib.aws.expressions import Absent, Delete, Equals, Fewer, Item, Key, Update
 from chalicelib.aws.table import ConditionFailed, Table
 from chalicelib.knowledge.minhash import Signature
 
@@ -30,11 +30,13 @@ class Bands:
     def register(self, doc_id: str, signature: Signature) -> list[str]:
         """Put a document into its bands; return the ids of those it may resemble. Twice does no harm.
 
-        25 requests. At most `MAX_CANDIDATES` ids, those first that share the most bands, of equals the newer first.
+        One request, and one more for each band that somebody has already. At most `MAX_CANDIDATES` ids, those first
+        that share the most bands, of equals the newer first.
         """
+        bands = signature.bands()
         shared: Counter[str] = Counter()
-        for band in signature.bands():
-            shared.update(self._enter(band, doc_id))
+        for place in sorted(self.table.put_new([self._new(band, doc_id) for band in bands])):
+            shared.update(self._enter(bands[place], doc_id))
         del shared[doc_id]
         return sorted(sorted(shared, reverse=True), key=lambda other: -shared[other])[:MAX_CANDIDATES]
 
@@ -42,6 +44,10 @@ class Bands:
         """Take a document out of its bands; nothing is left of bands that only it had. Twice does no harm."""
         for band in signature.bands():
             self._leave(band, doc_id)
+
+    def _new(self, band: str, doc_id: str) -> Item:
+        pk, sk = self._key(band)
+        return {"pk": pk, "sk": sk, "members": {doc_id}}
 
     def _enter(self, band: str, doc_id: str) -> set[str]:
         update = Update(

@@ -197,6 +197,19 @@ def test_many_are_put_at_once_over_what_is_there(table: Table) -> None:
     assert table.get(("A", "3")) == {"pk": "A", "sk": "3", "n": 3}
 
 
+def test_many_are_put_where_none_is_and_what_was_there_stays(table: Table, backend: str) -> None:
+    if backend == "moto":
+        pytest.skip("moto's PartiQL takes no parameters in an INSERT")
+    for number in (3, 40):
+        put(table, ("A", str(number)), n=-1)
+    items = [{"pk": "A", "sk": str(number), "n": number, "members": {"é'?"}} for number in range(60)]
+    assert table.put_new(items) == {3, 40}
+    assert table.put_new([]) == set()
+    assert len(list(query_all(table, ("pk", "A")))) == 60
+    assert table.get(("A", "3")) == {"pk": "A", "sk": "3", "n": -1}
+    assert table.get(("A", "59")) == items[59]
+
+
 def test_a_page_that_ends_exactly_at_the_limit_is_followed_by_nothing(table: Table) -> None:
     for number in range(4):
         put(table, ("P", str(number)))

@@ -128,12 +128,13 @@ def prose(seed: int, words: int = 120) -> str:
 def counting(table: MemoryTable) -> Counter[str]:
     """Count what a table is asked for from now on, by kind."""
     counts: Counter[str] = Counter()
-    write, get_many, query, get, transact = (
+    write, get_many, query, get, transact, put_new = (
         table.write,
         table.get_many,
         table.query,
         table.get,
         table.transact,
+        table.put_new,
     )
 
     def counted(name: str, do: Callable[..., Any]) -> Callable[..., Any]:
@@ -148,4 +149,5 @@ def counting(table: MemoryTable) -> Counter[str]:
     table.query = counted("query", query)  # type: ignore[method-assign]
     table.get = counted("get", get)  # type: ignore[method-assign]
     table.transact = counted("transact", transact)  # type: ignore[method-assign]
+    table.put_new = counted("put_new", put_new)  # type: ignore[method-assign]
     return counts
