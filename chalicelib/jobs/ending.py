@@ -23,6 +23,7 @@ from chalicelib.jobs.job import Job, published_ids, text_prefix, text_stem
 from chalicelib.jobs.states import TERMINAL, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.webhooks import delivery_job
+from chalicelib.tasks.registry import TASKS
 
 # An owner waits for the answer while this is done; an API's answer may take 29 s.
 _CANCEL_SECONDS: Final = 10.0
@@ -81,6 +82,9 @@ class Ending:
     def remove_leftovers(self, job: Job) -> None:
         """Delete what runs of a job wrote and did not publish: a killed run can't do it itself."""
         published = tuple(text_stem(job, doc_id) for doc_id in published_ids(job))
+        withdraw = TASKS[job.task].load_withdrawal()
         for key in self.objects.keys(text_prefix(job.job_id)):
             if not key.startswith(published):
+                # It goes last: it alone tells what else there is.
+                withdraw(self.table, self.objects, job.owner, key)
                 self.objects.delete(key)

@@ -133,6 +133,18 @@ class Run:
         kind = "application/json" if key.endswith(".json") else "text/plain; charset=utf-8"
         self.objects.put(key, data, content_type=kind)
 
+    def entrust(self) -> Callable[[], None]:
+        """Leave what this run kept to whoever follows up on its job's end; return what takes that back.
+
+        For what must not be deleted by itself: it tells what else has to be taken back (`Task.withdrawal`).
+        """
+        kept, self._kept = self._kept, []
+
+        def take_back() -> None:
+            self._kept = [*kept, *self._kept]
+
+        return take_back
+
     def discard(self) -> None:
         """Delete what this run kept and did not publish. What can't be deleted now, the sweeper finds."""
         for key in self._kept:

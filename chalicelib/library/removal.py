@@ -18,7 +18,7 @@ from chalicelib.jobs.job import is_id
 from chalicelib.jobs.store import JobStore
 from chalicelib.jobs.transitions import transact_patiently
 from chalicelib.knowledge.clusters import left
-from chalicelib.knowledge.minhash import Signature, signature
+from chalicelib.knowledge.minhash import MAX_CHARACTERS, Signature, signature
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import upkeep
 from chalicelib.library.bands import Bands
@@ -32,6 +32,8 @@ from chalicelib.logs import logger
 # What the texts of runs are called; see `jobs.job.text_key`.
 _TEXT_SUFFIX: Final = ".txt"
 _ID_CHARACTERS: Final = 26
+# As much of a text as its signature is made of, whatever its characters.
+_SIGNED_BYTES: Final = 4 * MAX_CHARACTERS
 
 
 class Removal:
@@ -176,7 +178,7 @@ def withdraw_unpublished(table: Table, objects: Objects, owner: str, key: str) -
     if f"{dot}{suffix}" != _TEXT_SUFFIX or not is_id(doc_id):
         return
     try:
-        found = signature(objects.get(key).decode())
+        found = signature(objects.get(key, first=_SIGNED_BYTES).decode(errors="ignore"))
     except UploadMissing:
         return
     if found:

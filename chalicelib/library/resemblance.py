@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from chalicelib.aws.expressions import Act
 from chalicelib.aws.table import Table
-from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
+from chalicelib.errors import Cancelled, StaleRun
 from chalicelib.knowledge.minhash import LEAST, Kind
 from chalicelib.library.bands import Bands
 from chalicelib.library.documents import Document, Documents
@@ -65,29 +65,31 @@ class Resemblance:
         )
 
     @contextmanager
-    def until_published(self) -> Iterator[None]:
+    def until_published(self, gone: Callable[[], None]) -> Iterator[None]:
         """Take the document out of its bands where what is done within ends without publishing it.
 
-        An error that leaves open whether it was published leaves the text, too, and so the way back.
+        `gone` is called when it surely is neither published nor in any band. Else its text must stay: an error may
+        leave open whether it was published, and the bands are found from the text.
         """
         try:
             yield
-        except SyncBoardError as error:
-            refused = isinstance(error, Cancelled | StaleRun)
-            if self.signature and (not self._registered or (refused and not self._is_published())):
-                self._withdraw(self.document.doc_id)
+        except Exception as error:
+            if self._withdrawn(refused=isinstance(error, Cancelled | StaleRun)):
+                gone()
             raise
 
-    def _is_published(self) -> bool:
-        return self.documents.find(self.document.doc_id) is not None
-
-    def _withdraw(self, doc_id: str) -> None:
-        if self.signature is None:
-            return
+    def _withdrawn(self, *, refused: bool) -> bool:
+        """Leave the bands; False where that must not be, or could not."""
+        doc_id = self.document.doc_id
         try:
-            self.bands.withdraw(doc_id, self.signature)
-        except TransientError as error:
-            logger.warning("bands not left", extra={"doc_id": doc_id, "cause": error.message})
+            if self._registered and not (refused and self.documents.find(doc_id) is None):
+                return False
+            if self.signature:
+                self.bands.withdraw(doc_id, self.signature)
+        except Exception as error:
+            logger.warning("bands not left", extra={"doc_id": doc_id, "cause": str(error)})
+            return False
+        return True
 
 
 def _is_told(pair: Pair) -> bool:

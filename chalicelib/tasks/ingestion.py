@@ -179,7 +179,7 @@ def publish_document(
             warnings=extracted.warnings,
         )
 
-    with resemblance.until_published():
+    with resemblance.until_published(gone=run.entrust()):
         resemblance.register()
         run.publish(build)
     if asks_for_tidying(draft.doc_id):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from chalicelib.aws.objects import Objects
+from chalicelib.aws.table import Table
 from chalicelib.ingest.formats import MEDIA, SCANS
 from chalicelib.jobs.run import Run
 
@@ -35,6 +37,9 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     # `module:function` of the code, which takes a Run.
     target: str
+    # `module:function` that takes back what a run entered elsewhere in the library, before an object of its own that
+    # tells of it, and that it did not publish, is deleted. Takes table, bucket, owner and the object's key.
+    withdrawal: str = ""
     # How long a run may take, but for queues whose work takes longer.
     limits: TimeLimits = TimeLimits()
     # Attempts and backoff, where they differ from the settings' (0: they don't).
@@ -48,8 +53,21 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     def load(self) -> Callable[[Run], None]:
         """Import the code."""
-        module, _, function = self.target.partition(":")
-        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+        return _imported(self.target)  # type: ignore[no-any-return]
+
+    def load_withdrawal(self) -> Callable[[Table, Objects, str, str], None]:
+        """Import what takes back; where there is nothing to take back it does nothing."""
+        if not self.withdrawal:
+            return lambda *_: None
+        return _imported(self.withdrawal)  # type: ignore[no-any-return]
+
+
+def _imported(target: str) -> Any:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+_OUT_OF_BANDS: Final = "chalicelib.library.removal:withdraw_unpublished"
 
 
 TASKS: Final[dict[str, Task]] = {
@@ -59,11 +77,13 @@ TASKS: Final[dict[str, Task]] = {
             name="process_file_upload",
             queue="uploads",
             target="chalicelib.tasks.file_upload:process_file_upload",
+            withdrawal=_OUT_OF_BANDS,
         ),
         Task(
             name="process_url_upload",
             queue="uploads",
             target="chalicelib.tasks.url_upload:process_url_upload",
+            withdrawal=_OUT_OF_BANDS,
         ),
         # A receiver may be down for hours: 10 s, 20 s … up to an hour apart, some six hours in all.
         Task(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from chalicelib.aws.expressions import Act
 from chalicelib.errors import Cancelled, InvalidRequest, NotFound, StaleRun, Unavailable
 from chalicelib.ingest.document import Extracted
+from chalicelib.jobs.ending import Ending
 from chalicelib.jobs.job import Job, new_id, text_prefix
+from chalicelib.jobs.states import State
+from chalicelib.jobs.store import JobStore
 from chalicelib.knowledge.minhash import signature
 from chalicelib.knowledge.passages import compare
 from chalicelib.library.bands import MAX_MEMBERS, Bands
@@ -20,6 +24,7 @@ from chalicelib.library.pairs import MAX_PAIRS, Pair, Pairs
 from chalicelib.library.removal import withdraw_unpublished
 from chalicelib.tasks import find_duplicates as task
 from chalicelib.tasks.ingestion import publish_document
+from tests.memory import MemoryQueues
 from tests.unit.libraries import Library, counting, prose
 
 
@@ -183,6 +188,116 @@ def test_the_bands_of_a_killed_run_are_found_from_the_text_it_left(library: Libr
     assert bands_of(library)
     for key in library.objects.keys(text_prefix(job.job_id)):
         withdraw_unpublished(library.table, library.objects, "ann", key)
+    assert bands_of(library) == []
+
+
+def killed_run(library: Library) -> Job:
+    """Return a job that failed after a run of it had been killed as it was about to publish."""
+    job = library.job()
+    transact = library.table.transact
+
+    def killed(_writes: object) -> None:
+        raise KeyboardInterrupt
+
+    library.table.transact = killed  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        publish(library, job, prose(1))
+    library.table.transact = transact  # type: ignore[method-assign]
+    failed = msgspec.structs.replace(job, state=State.FAILURE)
+    library.table.items[job.key] |= {"state": "FAILURE"}
+    return failed
+
+
+def ending(library: Library) -> Ending:
+    return Ending(library.table, MemoryQueues(), library.objects)
+
+
+def test_the_end_of_a_job_takes_its_killed_runs_out_of_their_bands(library: Library) -> None:
+    stays = library.add(prose(1))["doc_id"]
+    before = bands_of(library)
+    failed = killed_run(library)
+    ending(library).after(failed)
+    assert bands_of(library) == before
+    assert not library.objects.keys(text_prefix(failed.job_id))
+    assert {name for key in bands_of(library) for name in library.table.items[key]["members"]} == {stays}
+
+
+def test_the_text_that_tells_the_bands_goes_last(library: Library) -> None:
+    failed = killed_run(library)
+    writes: list[Any] = []
+
+    def trouble(write: Any) -> None:
+        writes.append(write)
+        if len(writes) == 10:
+            raise Unavailable("busy")
+
+    library.table.before_write = trouble
+    with pytest.raises(Unavailable):
+        ending(library).remove_leftovers(failed)
+    assert bands_of(library)
+    assert library.objects.keys(text_prefix(failed.job_id))
+    ending(library).remove_leftovers(failed)
+    assert bands_of(library) == []
+    assert not library.objects.keys(text_prefix(failed.job_id))
+
+
+def test_the_bands_of_what_was_published_stay(library: Library) -> None:
+    killed = killed_run(library)
+    again = msgspec.structs.replace(killed, state=State.PROCESSING, attempt=2)
+    library.table.items[killed.key] |= {"state": "PROCESSING", "attempt": 2}
+    publish(library, again, prose(1))
+    ended = JobStore(library.table).find(killed.job_id)
+    assert ended is not None
+    ending(library).after(ended)
+    (doc_id,) = {name for key in bands_of(library) for name in library.table.items[key]["members"]}
+    assert doc_id == (ended.result or {})["doc_id"]
+    assert library.objects.keys(text_prefix(killed.job_id)) == [
+        Documents(library.table, "ann").require(doc_id).text_key
+    ]
+
+
+@pytest.mark.parametrize("broken", [Unavailable("busy"), TypeError("a bug")])
+def test_what_can_not_leave_its_bands_leaves_its_text(library: Library, broken: Exception) -> None:
+    job = library.job()
+    writes: list[Any] = []
+
+    def failing(write: Any) -> None:
+        writes.append(write)
+        if len(writes) >= 10:
+            raise broken
+
+    library.table.before_write = failing
+    run = library.run(job)
+    what = Extracted(text=prose(1), title="Slower", source_type="text")
+    with pytest.raises(type(broken)):
+        publish_document(run, what, filename="slower.txt")
+    run.discard()
+    assert bands_of(library)
+    library.table.before_write = lambda _write: None
+    ending(library).remove_leftovers(job)
+    assert bands_of(library) == []
+    assert not library.objects.bodies
+
+
+def test_a_refused_run_whose_standing_can_not_be_told_leaves_its_text(library: Library) -> None:
+    job = library.job()
+    get = library.table.get
+
+    def away(*_: Any, **__: Any) -> None:
+        raise Unavailable("busy")
+
+    def refuse(_writes: object) -> None:
+        library.table.get = away  # type: ignore[method-assign]
+        raise StaleRun("x")
+
+    library.table.transact = refuse  # type: ignore[method-assign,assignment]
+    run = library.run(job)
+    with pytest.raises(StaleRun):
+        publish_document(run, Extracted(text=prose(1), title="x", source_type="text"), filename="x.txt")
+    run.discard()
+    library.table.get = get  # type: ignore[method-assign]
+    assert bands_of(library)
+    ending(library).remove_leftovers(job)
     assert bands_of(library) == []
 
 
