@@ -313,3 +313,37 @@ def test_whoever_changes_jobs_may_query_every_index(name: str) -> None:
     assert {resource["Fn::Sub"][0] for resource in statement["Resource"]} == {
         f"${{Arn}}/index/{index}" for index in indexes
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "action", "folder"),
+    [
+        ("api", "GetObject", "search"),  # GET /search
+        ("api", "DeleteObject", "texts"),  # DELETE /documents/{id}: text and source
+        ("api", "DeleteObject", "inline"),
+        ("api", "DeleteObject", "uploads"),
+        ("low_priority", "GetObject", "search"),  # tidy_library
+        ("low_priority", "PutObject", "search"),
+        ("low_priority", "DeleteObject", "search"),
+        ("low_priority", "DeleteObject", "texts"),  # tidy_library finishes deletions
+        ("low_priority", "DeleteObject", "inline"),
+        ("low_priority", "DeleteObject", "uploads"),
+        ("sweeper", "GetObject", "texts"),  # what a killed run left tells its bands
+        ("sweeper", "DeleteObject", "texts"),
+        ("uploads", "GetObject", "texts"),
+        ("uploads", "DeleteObject", "texts"),
+        ("api", "GetObject", "texts"),
+    ],
+)
+def test_a_function_may_touch_the_objects_that_it_works_on(name: str, action: str, folder: str) -> None:
+    policy = json.loads((ROOT / ".chalice" / f"policy-{name}.json").read_text(encoding="utf-8"))
+    allowed = [
+        entry
+        for entry in policy["Statement"]
+        if f"s3:{action}" in _as_list(entry.get("Action")) and f"/{folder}/*" in json.dumps(entry["Resource"])
+    ]
+    assert allowed
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
