@@ -9,7 +9,8 @@ from typing import Any, Final
 from chalice import Response
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, queries, requests
+from chalicelib.api.contract import Answer, Contract, ok
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest
 from chalicelib.jobs.job import now_ms
@@ -25,7 +26,11 @@ _DEFAULT: Final = "30d"
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-@routes.route("/analytics", methods=["GET"])
+@routes.route(
+    "/analytics",
+    methods=["GET"],
+    contract=ok("Library", answers.Analytics, query=queries.Period, may_have=("Retry-After",)),
+)
 def get_analytics() -> Response:
     """Answer with the figures of a period; old ones are told too, and made anew behind (`refreshing`)."""
     period = _period()
@@ -35,7 +40,15 @@ def get_analytics() -> Response:
     return Response(body=body, headers=headers)
 
 
-@routes.route("/analytics/export", methods=["GET"])
+@routes.route(
+    "/analytics/export",
+    methods=["GET"],
+    contract=Contract(
+        tag="Library",
+        query=queries.Period,
+        answers={200: Answer(media=("text/csv",), headers=("Content-Disposition",))},
+    ),
+)
 def export_analytics() -> Response:
     """Answer with the same figures as CSV: a line each, with section, name and value."""
     period = _period()

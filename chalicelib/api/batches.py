@@ -10,11 +10,12 @@ import msgspec
 from chalice import Response
 
 from chalicelib import services
-from chalicelib.api import requests, submissions
+from chalicelib.api import answers, requests, submissions
+from chalicelib.api.contract import Answer, Contract, ok
 from chalicelib.api.envelopes import batch_envelope, retry_after
 from chalicelib.api.jobs import control
 from chalicelib.api.routing import Routes
-from chalicelib.api.submissions import FileWish, Wish, submission, wishes
+from chalicelib.api.submissions import FileWish, Wish, submission, submits, wishes
 from chalicelib.api.uploads import UploadFile
 from chalicelib.errors import InvalidRequest, SyncBoardError
 from chalicelib.jobs.batches import MAX_ITEMS, Batch, Batches
@@ -44,21 +45,31 @@ class UploadBatchLinks(FileWish, forbid_unknown_fields=True, kw_only=True):
     urls: list[Any]
 
 
-@routes.route("/upload_batch", methods=["POST"])
+@routes.route(
+    "/upload_batch", methods=["POST"], contract=submits("Submit", UploadBatch, answers.AcceptedBatch)
+)
 def upload_batch() -> Response:
     """Take up to 100 small files; answer with their jobs, and with what is wrong with the others."""
     given = requests.body(routes.current_request, UploadBatch)
     return _submit(given, "filename", given.files, _take_file)
 
 
-@routes.route("/upload_batch_urls", methods=["POST"])
+@routes.route(
+    "/upload_batch_urls",
+    methods=["POST"],
+    contract=submits("Submit", UploadBatchLinks, answers.AcceptedBatch),
+)
 def upload_batch_links() -> Response:
     """Take up to 100 links; answer with their jobs, and with what is wrong with the others."""
     given = requests.body(routes.current_request, UploadBatchLinks)
     return _submit(given, "url", given.urls, _take_link)
 
 
-@routes.route("/batches/{batch_id}", methods=["GET"])
+@routes.route(
+    "/batches/{batch_id}",
+    methods=["GET"],
+    contract=ok("Follow", answers.BatchStatus, may_have=("Retry-After",)),
+)
 def get_batch(batch_id: str) -> Response:
     """Answer with a batch's progress in one figure, its counts and its jobs."""
     batches = Batches(services.table(), routes.owner)
@@ -70,7 +81,14 @@ def get_batch(batch_id: str) -> Response:
     return Response(body=batch_envelope(batch, standing), headers=headers)
 
 
-@routes.route("/batches/{batch_id}", methods=["DELETE"])
+@routes.route(
+    "/batches/{batch_id}",
+    methods=["DELETE"],
+    contract=Contract(
+        tag="Steer",
+        answers={200: Answer(shape=answers.CancelledBatch), 202: Answer(shape=answers.CancelledBatch)},
+    ),
+)
 def cancel_batch(batch_id: str) -> Response:
     """Cancel what has not ended; say how many. 202 while some are still stopping."""
     batches = Batches(services.table(), routes.owner)

@@ -9,7 +9,8 @@ import msgspec
 from chalice import Response
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, queries, requests
+from chalicelib.api.contract import Answer, Contract, ok
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest, UploadMissing
@@ -49,7 +50,9 @@ class _Members(msgspec.Struct, frozen=True, kw_only=True):
     last: str | None
 
 
-@routes.route("/clusters", methods=["GET"])
+@routes.route(
+    "/clusters", methods=["GET"], contract=ok("Library", answers.ClusterPage, query=queries.ClusterList)
+)
 def list_clusters() -> dict[str, Any]:
     """Answer with the caller's clusters: the newest first, or the largest."""
     given = requests.parameters(routes.current_request, "sort", "limit", "cursor")
@@ -70,7 +73,11 @@ def list_clusters() -> dict[str, Any]:
     }
 
 
-@routes.route("/clusters/{cluster_id}", methods=["GET"])
+@routes.route(
+    "/clusters/{cluster_id}",
+    methods=["GET"],
+    contract=ok("Library", answers.ClusterDocuments, query=queries.Page),
+)
 def get_cluster(cluster_id: str) -> dict[str, Any]:
     """Answer with a cluster and a page of its documents, newest first: short or empty pages may have a next one."""
     given = requests.parameters(routes.current_request, "limit", "cursor")
@@ -85,7 +92,7 @@ def get_cluster(cluster_id: str) -> dict[str, Any]:
     }
 
 
-@routes.route("/clusters/{cluster_id}", methods=["PUT"])
+@routes.route("/clusters/{cluster_id}", methods=["PUT"], contract=ok("Library", answers.Cluster, body=Rename))
 def rename_cluster(cluster_id: str) -> dict[str, Any]:
     """Give a cluster a name that stays; answer with the cluster."""
     clusters = Clusters(services.table(), routes.owner)
@@ -94,7 +101,22 @@ def rename_cluster(cluster_id: str) -> dict[str, Any]:
     return _envelope(clusters.rename(cluster_id, name))
 
 
-@routes.route("/clusters/{cluster_id}/export", methods=["GET"])
+@routes.route(
+    "/clusters/{cluster_id}/export",
+    methods=["GET"],
+    contract=Contract(
+        tag="Library",
+        query=queries.Export,
+        answers={
+            200: Answer(
+                shape=answers.ClusterExport,
+                media=("text/markdown",),
+                headers=("Content-Disposition",),
+                may_have=("X-Next-Cursor",),
+            )
+        },
+    ),
+)
 def export_cluster(cluster_id: str) -> Response:
     """Answer with a cluster and its documents' texts as one file, JSON or Markdown, a page at a time.
 

@@ -7,7 +7,8 @@ from typing import Any
 from chalice import Response
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, queries, requests
+from chalicelib.api.contract import no_content, ok
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.library.clusters import Clusters
@@ -22,7 +23,7 @@ MAX_TEXT_BYTES = 1024 * 1024
 _LINK_SECONDS = 900
 
 
-@routes.route("/documents", methods=["GET"])
+@routes.route("/documents", methods=["GET"], contract=ok("Library", answers.DocumentPage, query=queries.Page))
 def list_documents() -> dict[str, Any]:
     """Answer with the caller's documents, newest first, without their texts."""
     given = requests.parameters(routes.current_request, "limit", "cursor")
@@ -41,7 +42,7 @@ def list_documents() -> dict[str, Any]:
     }
 
 
-@routes.route("/documents/{doc_id}", methods=["GET"])
+@routes.route("/documents/{doc_id}", methods=["GET"], contract=ok("Library", answers.FullDocument))
 def get_document(doc_id: str) -> dict[str, Any]:
     """Answer with one document: `text` up to 1 MB, `text_url` beyond; `segments_url` for a transcript."""
     document = Documents(services.table(), routes.owner).require(doc_id)
@@ -66,7 +67,7 @@ def get_document(doc_id: str) -> dict[str, Any]:
     return {**answer, "text": None, "text_url": requests.bucket_url(routes.current_request, link)}
 
 
-@routes.route("/documents/{doc_id}", methods=["DELETE"])
+@routes.route("/documents/{doc_id}", methods=["DELETE"], contract=no_content("Library"))
 def delete_document(doc_id: str) -> Response:
     """Delete a document with every trace of it; its words leave the search index's files within minutes."""
     Removal(services.table(), services.objects(), routes.owner).remove(doc_id)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, queries, requests
+from chalicelib.api.contract import ok
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest
 from chalicelib.jobs.job import isoformat
@@ -40,7 +41,9 @@ class Merge(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     remove: list[str]
 
 
-@routes.route("/duplicates", methods=["GET"])
+@routes.route(
+    "/duplicates", methods=["GET"], contract=ok("Library", answers.DuplicatePage, query=queries.DuplicateList)
+)
 def list_duplicates() -> dict[str, Any]:
     """Answer with groups of documents that are alike, the most similar first."""
     given = requests.parameters(routes.current_request, "threshold", "limit", "cursor")
@@ -64,7 +67,7 @@ def list_duplicates() -> dict[str, Any]:
     }
 
 
-@routes.route("/duplicates/{a}/{b}", methods=["GET"])
+@routes.route("/duplicates/{a}/{b}", methods=["GET"], contract=ok("Library", answers.Comparison))
 def compare_duplicates(a: str, b: str) -> dict[str, Any]:
     """Answer with how alike two documents are, and the passages that both have."""
     documents = Documents(services.table(), routes.owner)
@@ -85,7 +88,9 @@ def compare_duplicates(a: str, b: str) -> dict[str, Any]:
     }
 
 
-@routes.route("/duplicates/merge", methods=["POST"])
+@routes.route(
+    "/duplicates/merge", methods=["POST"], contract=ok("Library", answers.Merged, body=Merge, fails=(404,))
+)
 def merge_duplicates() -> dict[str, Any]:
     """Keep one document, delete the others; the same request may be repeated."""
     given = requests.body(routes.current_request, Merge)

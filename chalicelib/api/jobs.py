@@ -8,11 +8,12 @@ import msgspec
 from chalice import Response
 
 from chalicelib import services
-from chalicelib.api import requests, submissions
+from chalicelib.api import answers, queries, requests, submissions
+from chalicelib.api.contract import IDEMPOTENCY_KEY, Answer, Contract, ok
 from chalicelib.api.envelopes import etag, job_details, job_envelope, retry_after
 from chalicelib.api.preparing import as_shown
 from chalicelib.api.routing import Routes
-from chalicelib.api.submissions import Wish, accepted, submission, wishes
+from chalicelib.api.submissions import ACCEPTED, Wish, accepted, submission, submits, wishes
 from chalicelib.errors import InvalidRequest
 from chalicelib.jobs.control import Control
 from chalicelib.jobs.ending import Ending
@@ -51,7 +52,7 @@ class RetryMany(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cursor: str | None = None
 
 
-@routes.route("/jobs", methods=["GET"])
+@routes.route("/jobs", methods=["GET"], contract=ok("Follow", answers.JobPage, query=queries.Jobs))
 def list_jobs() -> dict[str, Any]:
     """Answer with the caller's jobs that the parameters choose, newest first."""
     given = requests.parameters(routes.current_request, *requests.FILTERS, "limit", "cursor")
@@ -66,7 +67,7 @@ def list_jobs() -> dict[str, Any]:
     }
 
 
-@routes.route("/jobs", methods=["POST"])
+@routes.route("/jobs", methods=["POST"], contract=submits("Submit", SubmitTask))
 def submit_task() -> Response:
     """Take a task that may be asked for by name; answer with its job."""
     request, owner = routes.current_request, routes.owner
@@ -83,7 +84,17 @@ def submit_task() -> Response:
     return accepted(request, submission(owner, source).task(given.task, params=given.params, wishes=wished))
 
 
-@routes.route("/jobs/retry", methods=["POST"])
+@routes.route(
+    "/jobs/retry",
+    methods=["POST"],
+    contract=Contract(
+        tag="Steer",
+        body=RetryMany,
+        headers=(IDEMPOTENCY_KEY,),
+        answers={200: Answer(shape=answers.RetriedJobs)},
+        fails=(409,),
+    ),
+)
 def retry_jobs() -> dict[str, Any]:
     """Start over the caller's failed jobs that the body chooses, newest first, at most 100 at a time."""
     request, owner = routes.current_request, routes.owner
@@ -104,13 +115,19 @@ def retry_jobs() -> dict[str, Any]:
     }
 
 
-@routes.route("/jobs/{job_id}", methods=["GET"])
+@routes.route("/jobs/{job_id}", methods=["GET"], contract=ok("Follow", answers.JobDetails))
 def get_job(job_id: str) -> dict[str, Any]:
     """Answer with everything that is told of one job."""
     return job_details(as_shown(JobStore(services.table()).require(job_id, routes.owner)))
 
 
-@routes.route("/jobs/{job_id}", methods=["DELETE"])
+@routes.route(
+    "/jobs/{job_id}",
+    methods=["DELETE"],
+    contract=Contract(
+        tag="Steer", answers={200: Answer(shape=answers.JobStatus), 202: ACCEPTED}, fails=(409,)
+    ),
+)
 def cancel_job(job_id: str) -> Response:
     """Cancel a job: 200 if it has ended so, 202 if its run was asked to stop, 409 if it had ended before."""
     job = control().cancel(JobStore(services.table()).require(job_id, routes.owner))
@@ -119,7 +136,11 @@ def cancel_job(job_id: str) -> Response:
     return accepted(routes.current_request, job)
 
 
-@routes.route("/jobs/{job_id}/retry", methods=["POST"])
+@routes.route(
+    "/jobs/{job_id}/retry",
+    methods=["POST"],
+    contract=Contract(tag="Steer", headers=(IDEMPOTENCY_KEY,), answers={202: ACCEPTED}, fails=(409, 429)),
+)
 def retry_job(job_id: str) -> Response:
     """Start a failed job over; 409 for any other."""
     request, owner = routes.current_request, routes.owner
@@ -128,7 +149,18 @@ def retry_job(job_id: str) -> Response:
     return accepted(request, retries.one(job))
 
 
-@routes.route("/jobs/{job_id}/status", methods=["GET"])
+@routes.route(
+    "/jobs/{job_id}/status",
+    methods=["GET"],
+    contract=Contract(
+        tag="Follow",
+        headers=("If-None-Match",),
+        answers={
+            200: Answer(shape=answers.JobStatus, headers=("ETag",), may_have=("Retry-After",)),
+            304: Answer(headers=("ETag",), may_have=("Retry-After",)),
+        },
+    ),
+)
 def job_status(job_id: str) -> Response:
     """Answer with one job's state, progress and result; 304 where nothing changed."""
     job = as_shown(JobStore(services.table()).require(job_id, routes.owner))

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from chalice import Response
 
 from chalicelib import services, settings
+from chalicelib.api.contract import Answer, Contract
 from chalicelib.api.routing import Routes
 from chalicelib.errors import NotFound
 
@@ -24,7 +25,15 @@ _TYPES: Final = {
 }
 
 
-@routes.route("/", methods=["GET"])
+@routes.route(
+    "/",
+    methods=["GET"],
+    contract=Contract(
+        tag="The service",
+        answers={200: Answer(media=("text/html",)), 308: Answer(headers=("Location",))},
+        public=True,
+    ),
+)
 def index() -> Response:
     """Answer with the page. Its links are relative, so `/stage` is sent on to `/stage/`."""
     path = str(routes.current_request.context.get("path", "/"))
@@ -35,7 +44,15 @@ def index() -> Response:
     return _file("index.html")
 
 
-@routes.route("/page/{name}", methods=["GET"])
+@routes.route(
+    "/page/{name}",
+    methods=["GET"],
+    contract=Contract(
+        tag="The service",
+        answers={200: Answer(media=("text/css", "text/html", "text/javascript", "image/svg+xml"))},
+        public=True,
+    ),
+)
 def asset(name: str) -> Response:
     """Answer with a file that the page needs."""
     return _file(name)

@@ -9,6 +9,8 @@ from typing import Any, cast
 from chalice import Blueprint, Response
 from chalice.app import Request
 
+from chalicelib.api import requests
+from chalicelib.api.contract import Contract
 from chalicelib.errors import SyncBoardError
 from chalicelib.logs import logger
 
@@ -20,14 +22,28 @@ _OWNER = "syncboard_owner"
 class Routes(Blueprint):  # type: ignore[misc]
     """A Chalice blueprint whose views may raise our errors."""
 
-    def route(self, path: str, **options: Any) -> Callable[[View], View]:
-        """Register a view; see `chalice.Chalice.route`."""
+    def route(self, path: str, *, contract: Contract | None = None, **options: Any) -> Callable[[View], View]:
+        """Register a view with what it takes and answers (a test wants that of each); see `chalice.Chalice.route`.
+
+        A parameter that the contract does not name is refused, but on public routes.
+        """
         register = super().route(path, **options)
 
         def decorate(view: View) -> View:
-            return cast(View, register(_bounded(view)))
+            checked = view if contract is None or contract.public else self._checked(view, contract)
+            bounded = _bounded(checked)
+            vars(bounded)["contract"] = contract
+            return cast(View, register(bounded))
 
         return decorate
+
+    def _checked(self, view: View, contract: Contract) -> View:
+        @functools.wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            requests.parameters(self.current_request, *contract.parameters)
+            return view(*args, **kwargs)
+
+        return checked
 
     @property
     def owner(self) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, queries, requests
+from chalicelib.api.contract import ok
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest
@@ -25,7 +26,7 @@ _DEFAULT_PAGE: Final = 10
 _FILTERS: Final = ("cluster", "type", "since", "until", "skill")
 
 
-@routes.route("/search", methods=["GET"])
+@routes.route("/search", methods=["GET"], contract=ok("Library", answers.SearchPage, query=queries.Search))
 def search() -> dict[str, Any]:
     """Answer with the caller's documents that have the words asked for, the best first, each with a snippet."""
     given = requests.parameters(routes.current_request, "q", *_FILTERS, "limit", "cursor")

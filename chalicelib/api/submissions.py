@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from chalice import Response
 from chalice.app import Request
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, requests
+from chalicelib.api.contract import IDEMPOTENCY_KEY, Answer, Contract
 from chalicelib.api.envelopes import job_envelope
 from chalicelib.errors import InvalidRequest
 from chalicelib.jobs import idempotency
@@ -17,7 +20,9 @@ from chalicelib.jobs.submission import Submission, Wishes
 from chalicelib.jobs.webhooks import Webhooks
 
 _MAX_NAME = 1024
-_HEADER = "idempotency-key"
+_HEADER = IDEMPOTENCY_KEY.lower()
+# What `accepted` answers.
+ACCEPTED: Final = Answer(shape=answers.AcceptedJob, headers=("Location", "Retry-After"))
 
 
 class Wish(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -34,6 +39,24 @@ class FileWish(Wish, forbid_unknown_fields=True, kw_only=True):
 
     # Opens an encrypted file.
     password: str | None = None
+
+
+def submits(
+    tag: str,
+    body: type[Wish],
+    shape: type[msgspec.Struct] = answers.AcceptedJob,
+    *,
+    body_optional: bool = False,
+) -> Contract:
+    """Return the contract of a route that takes a submission and answers 202 with its job, or its batch."""
+    return Contract(
+        tag=tag,
+        body=body,
+        body_optional=body_optional,
+        headers=(IDEMPOTENCY_KEY,),
+        answers={202: Answer(shape=shape, headers=("Location", "Retry-After"))},
+        fails=(409, 422, 429),
+    )
 
 
 def ids(request: Request, owner: str) -> NewId:

@@ -6,7 +6,7 @@ from chalice import Response
 
 from chalicelib.api import requests, submissions
 from chalicelib.api.routing import Routes
-from chalicelib.api.submissions import Wish, accepted, submission, wishes
+from chalicelib.api.submissions import Wish, accepted, submission, submits, wishes
 from chalicelib.tasks.build_suggestions import DEFAULT_SUGGESTIONS, TASK, checked_number
 
 routes = Routes(__name__)
@@ -19,7 +19,9 @@ class WhatCanIBuild(Wish, forbid_unknown_fields=True, kw_only=True):
     max_suggestions: int = DEFAULT_SUGGESTIONS
 
 
-@routes.route("/what_can_i_build", methods=["POST"])
+@routes.route(
+    "/what_can_i_build", methods=["POST"], contract=submits("Library", WhatCanIBuild, body_optional=True)
+)
 def what_can_i_build() -> Response:
     """Answer with the job whose result will be `{"suggestions": […]}`."""
     request, owner = routes.current_request, routes.owner

@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 from chalice import Response
 
-from chalicelib.api import requests, submissions
+from chalicelib.api import answers, requests, submissions
 from chalicelib.api.routing import Routes
-from chalicelib.api.submissions import FileWish, accepted, submission, wishes
+from chalicelib.api.submissions import FileWish, accepted, submission, submits, wishes
 from chalicelib.errors import InvalidRequest
 from chalicelib.jobs.job import isoformat
 
@@ -51,7 +51,7 @@ class UploadLink(FileWish, forbid_unknown_fields=True, kw_only=True):
     url: str
 
 
-@routes.route("/upload_file", methods=["POST"])
+@routes.route("/upload_file", methods=["POST"], contract=submits("Submit", UploadFile))
 def upload_file() -> Response:
     """Take a small file in the body; answer with its job."""
     request, owner = routes.current_request, routes.owner
@@ -62,7 +62,7 @@ def upload_file() -> Response:
     return accepted(request, job)
 
 
-@routes.route("/upload_image", methods=["POST"])
+@routes.route("/upload_image", methods=["POST"], contract=submits("Submit", UploadImage))
 def upload_image() -> Response:
     """Take a small picture in the body, with its description; answer with its job."""
     request, owner = routes.current_request, routes.owner
@@ -75,7 +75,7 @@ def upload_image() -> Response:
     return accepted(request, job)
 
 
-@routes.route("/uploads", methods=["POST"])
+@routes.route("/uploads", methods=["POST"], contract=submits("Submit", CreateUpload, answers.AcceptedUpload))
 def create_upload() -> Response:
     """Answer with a job that waits for its file and a form to post the file with."""
     request, owner = routes.current_request, routes.owner
@@ -99,7 +99,7 @@ def create_upload() -> Response:
     return accepted(request, upload.job, upload=form)
 
 
-@routes.route("/upload", methods=["POST"])
+@routes.route("/upload", methods=["POST"], contract=submits("Submit", UploadLink))
 def upload_link() -> Response:
     """Take a link; answer with the job that fetches what it leads to."""
     request, owner = routes.current_request, routes.owner

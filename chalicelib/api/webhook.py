@@ -8,7 +8,8 @@ import msgspec
 from chalice import Response
 
 from chalicelib import services
-from chalicelib.api import requests
+from chalicelib.api import answers, requests
+from chalicelib.api.contract import no_content, ok
 from chalicelib.api.routing import Routes
 from chalicelib.jobs.webhooks import Webhook, Webhooks
 
@@ -22,7 +23,7 @@ class PutWebhook(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     url: str
 
 
-@routes.route("/webhook", methods=["GET"])
+@routes.route("/webhook", methods=["GET"], contract=ok("Be told", answers.Webhook))
 def get_webhook() -> dict[str, Any]:
     """Answer with the default webhook (`url` null: none) and the secret, made now if there is none.
 
@@ -32,14 +33,14 @@ def get_webhook() -> dict[str, Any]:
     return _envelope(webhooks.get() or Webhook(secret=webhooks.secret()))
 
 
-@routes.route("/webhook", methods=["PUT"])
+@routes.route("/webhook", methods=["PUT"], contract=ok("Be told", answers.Webhook, body=PutWebhook))
 def put_webhook() -> dict[str, Any]:
     """Set the default webhook of jobs submitted from now on; the secret stays."""
     given = requests.body(routes.current_request, PutWebhook)
     return _envelope(Webhooks(services.table(), routes.owner).put(requests.webhook(given.url)))
 
 
-@routes.route("/webhook", methods=["DELETE"])
+@routes.route("/webhook", methods=["DELETE"], contract=no_content("Be told"))
 def delete_webhook() -> Response:
     """Forget the default webhook and the secret; the next secret is another one."""
     Webhooks(services.table(), routes.owner).delete()

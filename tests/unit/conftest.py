@@ -19,13 +19,14 @@ from chalicelib.api import tokens
 from chalicelib.aws.expressions import Item, Put
 from chalicelib.aws.table import ConditionFailed, DynamoTable
 from infra.templates import DATA, read
+from tests import contracts
 from tests.caches import forget
 
 _numbers = itertools.count(1)
 
 
 class Api:
-    """Calls the API as one user."""
+    """Calls the API as one user; an answer that the route's contract does not allow fails the test."""
 
     def __init__(self, client: Client, user: str) -> None:
         self.client = client
@@ -36,14 +37,16 @@ class Api:
         }
 
     def get(self, path: str, **headers: str) -> HTTPResponse:
-        return self.client.http.get(path, headers={**self.headers, **headers})
+        return self.send("GET", path, **headers)
 
     def post(self, path: str, body: Any, **headers: str) -> HTTPResponse:
         return self.send("POST", path, body, **headers)
 
     def send(self, method: str, path: str, body: Any = b"", **headers: str) -> HTTPResponse:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.client.http.request(method, path, headers={**self.headers, **headers}, body=raw)
+        answer = self.client.http.request(method, path, headers={**self.headers, **headers}, body=raw)
+        contracts.check(method, path, answer)
+        return answer
 
     def upload(self, name: str = "notes.md", content: bytes = b"# Notes\n\nSome words.") -> HTTPResponse:
         return self.post("/upload_file", {"filename": name, "content": base64.b64encode(content).decode()})
