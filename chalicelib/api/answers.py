@@ -271,6 +271,24 @@ class DocumentPage(Struct, forbid_unknown_fields=True, kw_only=True):
     total: Count
 
 
+class NearDuplicate(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A document that another one is like."""
+
+    doc_id: Id
+    # Its title, or its file name.
+    title: str
+    similarity: Share
+    kind: Kind
+
+
+class MergedDocument(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A document that another one stands for now."""
+
+    doc_id: Id
+    title: str
+    filename: str
+
+
 class FullDocument(Document, forbid_unknown_fields=True, kw_only=True):
     """A document with its text, or where to fetch it."""
 
@@ -282,6 +300,9 @@ class FullDocument(Document, forbid_unknown_fields=True, kw_only=True):
     text_url: str | UnsetType = UNSET
     # Of a transcript: its passages with times.
     segments_url: str | UnsetType = UNSET
+    near_duplicates: list[NearDuplicate]
+    # All that were merged into it.
+    merged: list[MergedDocument]
 
 
 class Passage(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -447,14 +468,6 @@ class Comparison(Struct, forbid_unknown_fields=True, kw_only=True):
     passages: list[SharedPassage]
     # False: only the beginnings of long texts were compared.
     complete: bool
-
-
-class MergedDocument(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A document that another one stands for now."""
-
-    doc_id: Id
-    title: str
-    filename: str
 
 
 class Merged(Struct, forbid_unknown_fields=True, kw_only=True):

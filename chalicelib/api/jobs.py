@@ -52,7 +52,9 @@ class RetryMany(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cursor: str | None = None
 
 
-@routes.route("/jobs", methods=["GET"], contract=ok("Follow", answers.JobPage, query=queries.Jobs))
+@routes.route(
+    "/jobs", methods=["GET"], contract=ok("Follow", answers.JobPage, query=queries.Jobs, fails=(404,))
+)
 def list_jobs() -> dict[str, Any]:
     """Answer with the caller's jobs that the parameters choose, newest first."""
     given = requests.parameters(routes.current_request, *requests.FILTERS, "limit", "cursor")
@@ -92,7 +94,7 @@ def submit_task() -> Response:
         body=RetryMany,
         headers=(IDEMPOTENCY_KEY,),
         answers={200: Answer(shape=answers.RetriedJobs)},
-        fails=(409,),
+        fails=(404, 409),
     ),
 )
 def retry_jobs() -> dict[str, Any]:
