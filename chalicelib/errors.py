@@ -273,6 +273,30 @@ class HandOver(TransientError):
         self.queue = queue
 
 
+# --- Never shown to a user ----------------------------------------------------------------------------------
+
+
+class ModelBusy(TransientError):
+    """The language model does not answer just now; the message says why in a few words.
+
+    What was asked of it is then done without it, and a warning says so.
+    """
+
+    type = "model_busy"
+
+
+class ModelRefused(PermanentError):
+    """The language model will not answer until somebody changes something: access, its name, the settings."""
+
+    type = "model_refused"
+
+
+class ModelUnclear(PermanentError):
+    """The language model answered, and the answer is not what was asked for."""
+
+    type = "model_unclear"
+
+
 class StaleRun(SyncBoardError):
     """This run no longer holds its job (lease lost, job cancelled or finished elsewhere): stop, write nothing.
 

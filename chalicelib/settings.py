@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -88,6 +88,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # is not public), and the path of a file of cookies in Netscape's format.
     media_proxy: str | None = None
     media_cookies: str | None = None
+    # Who finds concepts and writes suggestions: this service by itself, or a model of Amazon Bedrock.
+    ai_provider: Literal["offline", "bedrock"] = "offline"
+    # Model id, or id or ARN of an inference profile. It must be one that can be made to call a certain tool.
+    ai_model: str = "amazon.nova-lite-v1:0"
+    # Region, address and AWS profile for Bedrock alone, where they are not those of the other services.
+    ai_region: str | None = None
+    ai_endpoint_url: str | None = None
+    ai_profile: str | None = None
+    # Longest that one call of the model may take, and how many are made at most for one answer.
+    ai_seconds: float = 60.0
+    ai_tries: int = 3
+    # Longest answer in tokens; how much of a document or library a question shows, in characters (some 4 a token).
+    ai_max_tokens: int = 4000
+    ai_input_characters: int = 24_000
+    # 0: as little chance as possible. `null`: not sent, for models that don't take it.
+    ai_temperature: float | None = 0.0
+    # How long an answer is kept for the same question of the same owner (7 days; 0: not at all).
+    ai_cache_seconds: int = 7 * 24 * 3600
     # Origin allowed by CORS on AWS; the page itself is served from the API's own origin.
     cors_origin: str = ""
     log_level: str = "INFO"

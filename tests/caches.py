@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from chalicelib import services, settings
-from chalicelib.aws import clients, secrets
+from chalicelib.aws import bedrock, clients, secrets
 
 
 def forget() -> None:
     """Make settings, secrets, clients and services anew at their next use."""
     for cached in (
+        bedrock._client,
         clients._client,
         settings.get,
         services.table,

@@ -558,6 +558,13 @@ class Analytics(Struct, forbid_unknown_fields=True, kw_only=True):
     refreshing: bool
 
 
+class Ai(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Who finds concepts and writes suggestions."""
+
+    # offline or bedrock.
+    provider: str
+
+
 class Health(Struct, forbid_unknown_fields=True, kw_only=True):
     """What this installation is and can do."""
 
@@ -565,4 +572,5 @@ class Health(Struct, forbid_unknown_fields=True, kw_only=True):
     version: str
     # aws, embedded or localstack.
     place: str
+    ai: Ai
     capabilities: dict[str, Capability]

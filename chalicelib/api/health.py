@@ -27,5 +27,6 @@ def health() -> dict[str, Any]:
         "status": "ok",
         "version": VERSION,
         "place": settings.get().place,
+        "ai": {"provider": settings.get().ai_provider},
         "capabilities": msgspec.to_builtins(capabilities.current(services.table())),
     }

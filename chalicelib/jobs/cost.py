@@ -31,6 +31,9 @@ class Prices(msgspec.Struct, frozen=True, kw_only=True):
     table_read: float = 0.125
     s3_put: float = 5.00
     s3_get: float = 0.40
+    # Per million tokens of Bedrock's default model (Nova Lite); another model has other prices.
+    ai_input_token: float = 0.06
+    ai_output_token: float = 0.24
     # Per GB-second of Lambda on x86.
     gb_second: float = 0.0000166667
 
@@ -94,6 +97,10 @@ class Meter:
     def count(self, service: str, operation: str, parameters: dict[str, Any]) -> None:
         """Take note of one call; registered with every client."""
         self.made += units(service, operation, parameters)
+
+    def add(self, **units: int) -> None:
+        """Take note of what a call was charged as, where only its answer tells."""
+        self.made += Counter(units)
 
 
 METER: Final = Meter()

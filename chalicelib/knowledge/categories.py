@@ -7,6 +7,22 @@ from typing import Final
 from chalicelib.knowledge.lexicon import category_of
 from chalicelib.knowledge.tokens import singular
 
+# All categories there are.
+CATEGORIES: Final = (
+    "language",
+    "framework",
+    "library",
+    "database",
+    "platform",
+    "tool",
+    "protocol",
+    "format",
+    "method",
+    "field",
+    "name",
+    "concept",
+)
+
 _HEADS: Final = {
     "method": "algorithm method technique analysis learning regression classification clustering optimization"
     " optimisation optimizer sort sorting search simulation estimation sampling programming testing"

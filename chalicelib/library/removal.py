@@ -19,8 +19,10 @@ from chalicelib.jobs.store import JobStore
 from chalicelib.jobs.transitions import transact_patiently
 from chalicelib.knowledge.clusters import left
 from chalicelib.knowledge.minhash import MAX_CHARACTERS, Signature, signature
+from chalicelib.knowledge.questions import digest_of
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import upkeep
+from chalicelib.library.answers import Answers
 from chalicelib.library.bands import Bands
 from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
@@ -93,7 +95,8 @@ class Removal:
 
     def _publish(self, document: Document, while_there: str) -> bool:
         """Take a document out of the library; False where somebody else did."""
-        vector = term_vector(self._text(document))
+        text = self._text(document)
+        vector = term_vector(text)
         names = [str(concept["name"]) for concept in document.concepts]
 
         def writes() -> list[Act]:
@@ -105,7 +108,9 @@ class Removal:
             acts: list[Act] = [
                 Delete(key=key, when=(Present("pk"),)),
                 count_documents(self.owner, -1),
-                *self._search_writes(document),
+                *self._search_writes(
+                    document, answers=digest_of(text) if document.method != "offline" else ""
+                ),
                 *also,
             ]
             if document.sha256:
@@ -125,8 +130,11 @@ class Removal:
             return False
         return True
 
-    def _search_writes(self, document: Document) -> list[Act]:
-        """Build the writes that take away a document's fresh terms, and those that say what is left."""
+    def _search_writes(self, document: Document, *, answers: str) -> list[Act]:
+        """Build the writes that take away a document's fresh terms, and those that say what is left.
+
+        `answers`: what a model's kept answers about it are found by, where it was asked.
+        """
         pk, sk = gone_key(self.owner, document.doc_id)
         fresh = fresh_key(self.owner, document.doc_id)
         indexed = self.table.get(fresh) is None
@@ -137,6 +145,7 @@ class Removal:
             "indexed": indexed,
             "keys": [*keys, *self._sources(document)],
             "signature": document.signature,
+            "answers": answers,
         }
         return [Put(item=gone), *([] if indexed else [Delete(key=fresh, when=(Present("pk"),))])]
 
@@ -163,6 +172,8 @@ class Removal:
             self.table.write(Delete(key=(partition(self.owner), "COUNTS"), when=(Equals("documents", 0),)))
         for key in gone["keys"]:
             self.objects.delete(key)
+        if answers := gone.get("answers"):
+            Answers(self.table, self.owner).forget(answers)
         Pairs(self.table, self.owner).remove(doc_id)
         if gone["signature"]:
             Bands(self.table, self.owner).withdraw(doc_id, Signature.unpack(gone["signature"]))

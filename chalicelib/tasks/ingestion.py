@@ -22,7 +22,7 @@ from chalicelib.jobs.job import Job, new_id, now_ms, segments_key, text_key
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.knowledge.clusters import founded, joined, nearest
-from chalicelib.knowledge.concepts import ConceptReport, extract_concepts
+from chalicelib.knowledge.concepts import ConceptReport
 from chalicelib.knowledge.minhash import signature
 from chalicelib.knowledge.searchwords import impacts
 from chalicelib.knowledge.terms import term_vector
@@ -33,6 +33,7 @@ from chalicelib.library.documents import Document, Documents, count_documents, p
 from chalicelib.library.resemblance import Resemblance
 from chalicelib.library.searchindex import asks_for_tidying, fresh_row
 from chalicelib.tasks.archive import ingest_archive
+from chalicelib.tasks.concepts import find_concepts
 
 _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -145,7 +146,8 @@ def publish_document(
     extracted = msgspec.structs.replace(extracted, metadata={**extracted.metadata, **origin})
     claims = Claims(run.table, run.job.owner, run.job.job_id)
     run.progress(Stage.AI_ANALYSIS, "Running AI concept extraction…")
-    report = extract_concepts(extracted.text, title=extracted.title or "", kind=extracted.source_type)
+    report, warnings = find_concepts(run, extracted)
+    extracted = msgspec.structs.replace(extracted, warnings=(*extracted.warnings, *warnings))
     vector = term_vector(extracted.text)
 
     run.progress(Stage.CLUSTERING, "Finding its cluster")
