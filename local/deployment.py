@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError,
 
 from chalicelib.settings import QUEUES, queue_variable
 from infra import templates
-from local import stack_properties, stack_template
+from local import stack_properties, stack_template, upgrades
 from local.emulator import EmulatorLostState
 from local.emulator_snapshots import SAVED
 from local.sessions import LOCAL_CREDENTIALS, LOCAL_REGION, Session
@@ -115,6 +115,12 @@ def deploy(
         raise DeploymentError(f"deploying {stack_name(stage)} to {where}: {_reason(error, where)}") from error
     _check(findings)
     outputs = _outputs(stack, stage, endpoint_url, region, findings)
+    try:
+        upgrades.index_documents(clients.dynamodb, outputs.table)
+    except (BotoCoreError, ClientError) as error:
+        raise DeploymentError(
+            f"bringing old documents up to date: {_reason(error, endpoint_url or 'AWS')}"
+        ) from error
     if marker is not None:
         _write_marker(marker, outputs)
     return outputs

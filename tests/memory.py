@@ -60,6 +60,7 @@ class MemoryTable:
         "by_owner": ("owner", "job_id"),
         "by_standing": ("standing", "job_id"),
         "by_check": ("check_shard", "check_at"),
+        "by_cluster": ("cluster", "doc_id"),
     }
 
     def __init__(self) -> None:

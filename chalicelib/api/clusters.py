@@ -25,9 +25,6 @@ _MAX_NAME: Final = 120
 _TOP_CONCEPTS: Final = 10
 _SORTS: Final = ("newest", "largest")
 _FORMATS: Final = ("json", "markdown")
-# No index leads from a cluster to its documents: one page looks at so many of the library's, and may be short.
-_BUDGET: Final = 500
-_STEP: Final = 100
 # Texts of one export, in bytes of UTF-8. As JSON a character takes up to three times its bytes, and an answer of
 # Lambda holds 6 MB.
 _EXPORT_BYTES: Final = 1_500_000
@@ -40,14 +37,6 @@ class Rename(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     # What to call it from now on.
     name: str
-
-
-class _Members(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a cluster's documents, newest first."""
-
-    documents: list[Document]
-    # Id of the last document looked at when more may follow.
-    last: str | None
 
 
 @routes.route(
@@ -79,12 +68,14 @@ def list_clusters() -> dict[str, Any]:
     contract=ok("Library", answers.ClusterDocuments, query=queries.Page),
 )
 def get_cluster(cluster_id: str) -> dict[str, Any]:
-    """Answer with a cluster and a page of its documents, newest first: short or empty pages may have a next one."""
+    """Answer with a cluster and a page of its documents, newest first; a short page may have a next one."""
     given = requests.parameters(routes.current_request, "limit", "cursor")
     cluster = Clusters(services.table(), routes.owner).require(cluster_id)
     scope = f"cluster:{routes.owner}:{cluster_id}"
     after = requests.decode_cursor(scope, given.get("cursor"))
-    page = _members(cluster_id, limit=requests.limit(given), after=after)
+    page = Documents(services.table(), routes.owner).of_cluster(
+        cluster_id, limit=requests.limit(given), after=after
+    )
     return {
         **_envelope(cluster),
         "documents": [document_envelope(document, cluster_name=cluster.name) for document in page.documents],
@@ -127,7 +118,8 @@ def export_cluster(cluster_id: str) -> Response:
     cluster = Clusters(services.table(), routes.owner).require(cluster_id)
     scope = f"export:{routes.owner}:{cluster_id}"
     after = requests.decode_cursor(scope, given.get("cursor"))
-    page = _members(cluster_id, limit=requests.limit(given, default=requests.MAX_PAGE), after=after)
+    limit = requests.limit(given, default=requests.MAX_PAGE)
+    page = Documents(services.table(), routes.owner).of_cluster(cluster_id, limit=limit, after=after)
     entries = _with_texts(page.documents, cluster.name)
     cursor = requests.encode_cursor(scope, page.last)
     headers = {"X-Next-Cursor": cursor} if cursor else {}
@@ -179,20 +171,6 @@ def _largest(clusters: list[Centroid], *, limit: int, after: str | None) -> tupl
 
 def _rank(cluster: Centroid) -> tuple[int, str]:
     return (cluster.size, cluster.cluster_id)
-
-
-def _members(cluster_id: str, *, limit: int, after: str | None) -> _Members:
-    documents = Documents(services.table(), routes.owner)
-    found: list[Document] = []
-    for _ in range(_BUDGET // _STEP):
-        page = documents.page(limit=_STEP, after=after)
-        found += [document for document in page.documents if document.cluster_id == cluster_id]
-        if len(found) > limit:
-            return _Members(documents=found[:limit], last=found[limit - 1].doc_id)
-        after = page.last
-        if after is None:
-            break
-    return _Members(documents=found, last=after)
 
 
 def _with_texts(documents: list[Document], cluster_name: str) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ The arithmetic is `knowledge.clusters`; this is where it is kept.
 
 from __future__ import annotations
 
-from typing import Any
+import zlib
+from typing import Any, Final
 
 import msgspec
 
@@ -16,8 +17,10 @@ from chalicelib.jobs.job import is_id
 from chalicelib.knowledge.clusters import Centroid
 from chalicelib.library.documents import partition
 
-# Kept as JSON text: one attribute each, floats exact, and half the size of DynamoDB's own maps.
-_JSON_FIELDS = ("weights", "concept_counts")
+# What is kept as one attribute, packed. Rows of before have these as JSON texts, until they are next written.
+_PACKED: Final = ("weights", "concept_counts")
+# Weights are kept as whole numbers of this.
+_UNIT: Final = 10_000
 
 
 def cluster_key(owner: str, cluster_id: str) -> Key:
@@ -102,7 +105,7 @@ class Clusters:
         fields = _to_fields(after)
         if before is None:
             return Put(item={"pk": pk, "sk": sk, **fields}, new=True)
-        return Update(key=(pk, sk), set=fields, when=(Equals("version", before.version),))
+        return Update(key=(pk, sk), set=fields, remove=_PACKED, when=(Equals("version", before.version),))
 
     def shrink(self, before: Centroid, after: Centroid) -> Write:
         """Build the write from `before` to `after`, which is smaller; a cluster without members disappears."""
@@ -112,18 +115,37 @@ class Clusters:
         return Delete(key=key, when=(Equals("version", before.version),))
 
 
+class _Sums(msgspec.Struct, frozen=True, array_like=True):
+    """The sums of a cluster as they are packed: columns compress better than pairs."""
+
+    # In the order of the alphabet, with their weights.
+    terms: list[str]
+    weights: list[int]
+    # In their own order, with their counts.
+    concepts: list[str]
+    counts: list[int]
+
+
 def _to_fields(centroid: Centroid) -> dict[str, Any]:
+    terms = sorted(centroid.weights)
+    sums = _Sums(
+        terms=terms,
+        weights=[round(centroid.weights[term] * _UNIT) for term in terms],
+        concepts=list(centroid.concept_counts),
+        counts=list(centroid.concept_counts.values()),
+    )
     fields: dict[str, Any] = msgspec.to_builtins(centroid)
-    return {
-        name: msgspec.json.encode(value).decode() if name in _JSON_FIELDS else value
-        for name, value in fields.items()
-    }
+    kept = {name: value for name, value in fields.items() if name not in _PACKED}
+    return {**kept, "sums": zlib.compress(msgspec.msgpack.encode(sums), 9)}
 
 
 def _from_item(item: Item) -> Centroid:
-    fields = {
-        name: msgspec.json.decode(value) if name in _JSON_FIELDS else value
-        for name, value in item.items()
-        if name not in ("pk", "sk")
-    }
-    return msgspec.convert(fields, Centroid)
+    return msgspec.convert({**item, **_unpacked(item)}, Centroid)
+
+
+def _unpacked(item: Item) -> dict[str, Any]:
+    if "sums" not in item:
+        return {name: msgspec.json.decode(item[name]) for name in _PACKED}
+    sums = msgspec.msgpack.decode(zlib.decompress(item["sums"]), type=_Sums)
+    weights = {term: weight / _UNIT for term, weight in zip(sums.terms, sums.weights, strict=True)}
+    return {"weights": weights, "concept_counts": dict(zip(sums.concepts, sums.counts, strict=True))}

@@ -63,12 +63,18 @@ def document_key(owner: str, doc_id: str) -> Key:
     return (partition(owner), f"DOC#{doc_id}")
 
 
+def cluster_mark(owner: str, cluster_id: str) -> str:
+    """Return the partition of the index `by_cluster`: a cluster's documents."""
+    return f"{owner}#{cluster_id}"
+
+
 def put_document(owner: str, document: Document) -> Put:
     """Build the write that publishes a document; refused if its id is taken."""
     pk, sk = document_key(owner, document.doc_id)
     # Bytes stay bytes: DynamoDB has them, JSON has not.
     fields = msgspec.to_builtins(document, builtin_types=(bytes,))
-    return Put(item={"pk": pk, "sk": sk, **fields}, new=True)
+    mark = cluster_mark(owner, document.cluster_id)
+    return Put(item={"pk": pk, "sk": sk, **fields, "cluster": mark}, new=True)
 
 
 def count_documents(owner: str, number: int) -> Update:
@@ -125,6 +131,28 @@ class Documents:
         documents = [_from_item(item) for item in page.items]
         return DocumentPage(
             documents=documents, last=documents[-1].doc_id if page.next_key and documents else None
+        )
+
+    def of_cluster(self, cluster_id: str, *, limit: int, after: str | None = None) -> DocumentPage:
+        """Return a cluster's documents, newest first, after the document `after`.
+
+        Costs what the page holds. The index may be a moment behind the rows: what has left meanwhile is left out,
+        what has just come may be missing.
+        """
+        mark = cluster_mark(self.owner, cluster_id)
+        start: Item | None = None
+        if after:
+            pk, sk = document_key(self.owner, after)
+            start = {"pk": pk, "sk": sk, "cluster": mark, "doc_id": after}
+        page = self.table.query(
+            ("cluster", mark), index="by_cluster", limit=limit, forward=False, start=start
+        )
+        doc_ids = [item["doc_id"] for item in page.items]
+        there = self.find_many(doc_ids) if doc_ids else {}
+        documents = [there[doc_id] for doc_id in doc_ids if doc_id in there]
+        return DocumentPage(
+            documents=[document for document in documents if document.cluster_id == cluster_id],
+            last=doc_ids[-1] if page.next_key and doc_ids else None,
         )
 
     def count(self) -> int:
