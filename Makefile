@@ -10,10 +10,10 @@ BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint chaos bench corpus fuzz package clean
+.PHONY: help setup demo run test unit lint chaos bench corpus fuzz package images images-test clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # --- Environments: made once, made anew when their lock file changes -----------------------------------------
 
@@ -63,6 +63,12 @@ fuzz: setup ## Mutated files into every parser (SEED=1 MUTATIONS=1000)
 
 package: .make/dev ## Build what is deployed, and check it (needs Python 3.12 or newer)
 	@$(BIN)/python -m infra.package $(ARGS)
+
+images: ## Build the images of containers/ with Docker or Podman (BASE=another base, ARGS="--network host ocr")
+	@$(PYTHON) -m infra.images $(if $(BASE),--base $(BASE)) $(ARGS)
+
+images-test: setup ## Run the built images as Lambda would, on real jobs; fails where it can't
+	@$(BIN)/python -m tests.images $(ARGS)
 
 clean: ## Remove environments and build output; data stays
 	@rm -rf .venv .venvs .make build

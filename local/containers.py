@@ -13,6 +13,8 @@ from local.worker_process import ROOT
 
 # Where models are kept on one machine.
 MODELS: Final = ENVIRONMENTS / "models"
+# What an image has beside: Lambda's runtime client. Tests run handlers under it.
+RUNTIME: Final = ROOT / "containers" / "runtime.txt"
 
 
 class Container(msgspec.Struct, frozen=True, kw_only=True):

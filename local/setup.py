@@ -1,11 +1,11 @@
-"""`make setup`: every environment beside the main one, ready to use: the emulator's and the containers'."""
+"""`make setup`: every environment beside the main one, ready to use: the emulator's, the containers', Lambda's."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-from local.containers import CONTAINERS
+from local.containers import CONTAINERS, RUNTIME
 from local.emulator import LOCK_FILE
 from local.environments import EnvironmentFailed, ensure_environment, to_stderr
 from local.worker_process import ROOT
@@ -15,6 +15,7 @@ def main() -> int:
     """Make them, each once; return the exit code."""
     try:
         ensure_environment("emulator", LOCK_FILE)
+        ensure_environment("lambda", RUNTIME)
         for container in CONTAINERS.values():
             python = ensure_environment(container.name, container.lock)
             if container.prepare:

@@ -26,6 +26,9 @@ RUNS: Final = (
     (("unit", "contract", "media"), ("--numprocesses=2", "--dist=loadfile")),
     (("e2e", "browser"), ()),
 )
+NOT_HERE = (
+    "Images were neither built nor run: `make images` and `make images-test` do that, with Docker or Podman."
+)
 NEVER_ON_AWS = (
     "Nothing has run on AWS itself: no account. API Gateway, Lambda, event source mappings, CloudFormation, IAM, "
     "fair queues and TTL expiry are checked by template tools and by the emulator as far as it goes."
@@ -84,6 +87,7 @@ def main() -> int:
     console.print(table)
     for reason, number in collector.reasons.items():
         console.print(f"skipped {number}: {reason}")
+    console.print(NOT_HERE)
     console.print(NEVER_ON_AWS)
     total = sum(collector.counts.values(), Counter[str]())
     console.print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped")
