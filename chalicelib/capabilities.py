@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from chalicelib import settings
 from chalicelib.aws.expressions import Update
 from chalicelib.aws.table import Table
 from chalicelib.ingest.formats import MEDIA, SCANS, UPLOADS
@@ -72,8 +73,26 @@ def report_queue(table: Table, queue: str, capability: Capability) -> None:
 
 def find(table: Table, name: str) -> Capability | None:
     """Return how it stands with one capability; None where nobody has said."""
+    deployed = _deployed(name)
+    if deployed is not None and deployed.state is CapabilityState.READY:
+        return deployed
     item = table.get((_PARTITION, _PREFIX + name))
-    return Capability(state=CapabilityState(item["state"]), cause=item["cause"]) if item else None
+    return Capability(state=CapabilityState(item["state"]), cause=item["cause"]) if item else deployed
+
+
+def _deployed(name: str) -> Capability | None:
+    """Return what the deployment says of a capability: a function is there before it first runs. None: nothing.
+
+    Where there is no function, a worker on a machine of one's own may still do it; it says so itself.
+    """
+    served = settings.get().served_queues
+    queue = next((queue for queue, names in OFFERS.items() if name in names), None)
+    if not served or queue is None:
+        return None
+    if queue in served.split(","):
+        return Capability(state=CapabilityState.READY)
+    cause = f"no function was deployed for the queue {queue}, and no worker has started for it"
+    return Capability(state=CapabilityState.UNAVAILABLE, cause=cause)
 
 
 def current(table: Table) -> dict[str, Capability]:
@@ -90,4 +109,6 @@ def current(table: Table) -> dict[str, Capability]:
         for name, cause in KNOWN.items()
         if name not in reported
     }
-    return {name: (reported | silent)[name] for name in KNOWN}
+    deployed = {name: found for name in KNOWN if (found := _deployed(name)) is not None}
+    ready = {name: found for name, found in deployed.items() if found.state is CapabilityState.READY}
+    return {name: (silent | deployed | reported | ready)[name] for name in KNOWN}

@@ -43,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # `iss` and `aud` that a token must carry.
     jwt_issuer: str = "syncboard"
     jwt_audience: str = "syncboard-api"
+    # Where an identity provider publishes the keys that its tokens are signed with; empty: they are signed with ours.
+    jwt_jwks_url: str = ""
     # Path on the API's own port that forwards uploads to the bucket; None: browsers post to S3 itself.
     upload_path: str | None = None
     # Largest file by presigned upload, and by JSON body (after base64).
@@ -65,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_running: int = 0
     # Addresses inside the own network that links and webhooks may reach: `address:port`, comma-separated.
     network_allow: str | None = None
+    # Queues that functions were deployed for, comma-separated; empty: workers say themselves what they can do.
+    served_queues: str = ""
     # Memory of the function that works, and prices that differ from jobs.cost.Prices, as JSON: for the cost on jobs.
     function_memory_mb: int = 2048
     prices: str | None = None
@@ -109,6 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Origin allowed by CORS on AWS; the page itself is served from the API's own origin.
     cors_origin: str = ""
     log_level: str = "INFO"
+    # Whether metrics for CloudWatch are written into the log.
+    metrics: bool = False
 
     @property
     def hidden_seconds(self) -> int:

@@ -107,13 +107,32 @@ def policies() -> dict[str, Any]:
     return {file.name: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
+def policies_within(template: Template) -> dict[str, Any]:
+    """Return the IAM policies that a template's own roles and policies hold, by resource."""
+    found = {}
+    for name, resource in template["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource.get("Type") == "AWS::IAM::Policy":
+            found[name] = properties["PolicyDocument"]
+        if resource.get("Type") == "AWS::IAM::Role":
+            statements = [
+                statement
+                for policy in properties.get("Policies", ())
+                for statement in policy["PolicyDocument"]["Statement"]
+            ]
+            found[name] = {"Statement": statements}
+    return found
+
+
 def with_chalice_settings(template: Template, config: dict[str, Any], stage: str) -> Template:
-    """Return the merge template with the time limits that Chalice will add from its configuration.
+    """Return the merge template with the time limits and memory that Chalice will add from its configuration.
 
     So the sources can be checked without packaging. The packaged template has them already.
     """
     filled = parse(json.dumps(template))
     for function, options in config["stages"][stage]["lambda_functions"].items():
         resource = filled["Resources"].setdefault(resource_name(function), {})
-        resource.setdefault("Properties", {}).setdefault("Timeout", options["lambda_timeout"])
+        properties = resource.setdefault("Properties", {})
+        properties.setdefault("Timeout", options["lambda_timeout"])
+        properties.setdefault("MemorySize", options["lambda_memory_size"])
     return filled

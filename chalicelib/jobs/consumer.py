@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from chalicelib import settings
+from chalicelib import metrics, settings
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import MAX_DELAY_SECONDS, Queues, Received
 from chalicelib.aws.table import Table
@@ -287,6 +287,7 @@ class Consumer:
             percent=error.get("percent"),
             spent=decision.spent,
         )
+        metrics.retried(retried)
         send_or_leave(self.store, self.queues, retried, delay=decision.delay)
 
 

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
+from chalicelib import metrics
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
@@ -40,6 +41,7 @@ class Ending:
 
     def after(self, job: Job) -> None:
         """Do what follows the end of `job`, given as it stands now."""
+        metrics.jobs_ended([job])
         Window(self.table, self.queues, job.owner).leave(job.job_id)
         if not job.check_at:
             return  # its last transition knew that nothing must follow

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from chalicelib import settings
+from chalicelib import metrics, settings
 from chalicelib.aws.expressions import Equals, Key, Update
 from chalicelib.aws.queues import Received
 from chalicelib.aws.table import TransactionFailed
@@ -173,6 +173,7 @@ class LightConsumer(Consumer):
         for owner, ended in leaving.items():
             with _isolated(keep, ended):
                 Window(self.table, self.queues, owner).leave_together({run.job.job_id for run in ended})
+                metrics.jobs_ended(run.ended() for run in ended)
         return keep
 
     def _finish(self, run: LightRun) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from chalicelib.aws.expressions import Act
 from chalicelib.aws.objects import Objects
@@ -14,6 +17,7 @@ from chalicelib.errors import SyncBoardError
 from chalicelib.jobs.cost import METER
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.run import Publication, Run
+from chalicelib.jobs.states import State
 from chalicelib.jobs.transitions import RunToken
 from chalicelib.jobs.workchild import Outcome, failure_of, outcome_of
 
@@ -33,6 +37,8 @@ class LightRun(Run):
         # What to write when it ends, its success first; empty until it has published.
         self.writes: Sequence[Act] = ()
         self._build: Callable[[], Publication] | None = None
+        # What its success sets in its row.
+        self._success: Mapping[str, Any] = {}
         # The job is out of this run's hands: ended, settled or given back.
         self.over = False
 
@@ -41,11 +47,22 @@ class LightRun(Run):
         """What shows that this run holds its job."""
         return RunToken.of(self.job)
 
+    def ended(self) -> Job:
+        """Return the job as its success leaves it, for those who count."""
+        return msgspec.structs.replace(
+            self.job,
+            state=State.SUCCESS,
+            finished_at=self._success["finished_at"],
+            cost=msgspec.json.decode(self._success["cost"]),
+        )
+
     def publish(self, build: Callable[[], Publication]) -> None:
         """Collect what `build` returns, to be published with the batch."""
         self._build = build
         publication = build()
-        self.writes = [self.success(publication), *publication.writes]
+        success = self.success(publication)
+        self._success = success.set
+        self.writes = [success, *publication.writes]
 
     def publish_alone(self) -> None:
         """Publish as `Run.publish` does; its error, if any, is in `outcome`."""

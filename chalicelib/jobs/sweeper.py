@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from chalicelib import settings
+from chalicelib import metrics, settings
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
@@ -77,6 +77,7 @@ class Sweeper:
                 if len(due) < _PER_SHARD or time.monotonic() > deadline:
                     break
         swept = Swept(**counts)
+        metrics.swept(dead_letters=swept.dead_letters, lost=swept.lost, sent=swept.sent)
         if swept != Swept(looked_at=swept.looked_at):
             logger.info("swept", extra=msgspec.to_builtins(swept))
         return swept

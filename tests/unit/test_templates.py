@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from chalicelib.settings import QUEUES, Settings
-from infra import checks, templates
+from infra import (
+    checks,
+    function_checks,
+    merge_checks,
+    metric_checks,
+    policy_checks,
+    queue_checks,
+    templates,
+)
+from infra.findings import Finding
 from infra.templates import Template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +47,7 @@ def event_of(functions: Template, function: str) -> dict[str, Any]:
     return properties
 
 
-def places(findings: list[checks.Finding]) -> list[str]:
+def places(findings: list[Finding]) -> list[str]:
     return [finding.where for finding in findings]
 
 
@@ -103,33 +112,54 @@ def test_the_lifecycle_expires_uploads_in_every_version_and_texts_in_none_that_i
     assert expiring == {"uploads/", "inline/"}
 
 
-def test_every_queue_has_an_alarm_for_what_waits_and_for_what_was_given_up(data: Template) -> None:
-    watched = {
-        (alarm["Properties"]["Dimensions"][0]["Value"]["Fn::GetAtt"][0], alarm["Properties"]["MetricName"])
-        for alarm in data["Resources"].values()
-        if alarm["Type"] == "AWS::CloudWatch::Alarm"
-    }
-    queues = [name for name, resource in data["Resources"].items() if resource["Type"] == "AWS::SQS::Queue"]
-    assert watched == {
-        (
-            name,
-            "ApproximateNumberOfMessagesVisible" if name.endswith("Dlq") else "ApproximateAgeOfOldestMessage",
-        )
-        for name in queues
-    }
-
-
-def test_the_dashboard_is_json_with_a_search_in_every_widget(data: Template) -> None:
+def test_the_dashboard_is_a_grid_without_gaps_whose_rows_have_ids_of_their_own(data: Template) -> None:
     body = json.loads(data["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
-    metrics = [metric for widget in body["widgets"] for (metric,) in widget["properties"]["metrics"]]
-    assert metrics
-    assert all(metric["expression"].startswith("SEARCH('{AWS/") for metric in metrics)
+    places = [(widget["x"], widget["y"], widget["width"], widget["height"]) for widget in body["widgets"]]
+    assert places == [(8 * (i % 3), 6 * (i // 3), 8, 6) for i in range(len(places))]
+    rows = [row for widget in body["widgets"] for row in widget["properties"]["metrics"]]
+    ids = [row[0]["id"] for row in rows if isinstance(row[0], dict)]
+    assert ids
+    assert len(ids) == len(set(ids))
 
 
 def test_what_holds_data_outlives_its_stack(data: Template) -> None:
     for name in ("Table", "Bucket"):
         resource = data["Resources"][name]
         assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+IMAGES = ("Ocr", "Media", "Analysis")
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_what_belongs_to_an_image_is_made_only_where_the_image_is_given(
+    functions: Template, name: str
+) -> None:
+    condition = f"Has{name}Image"
+    assert functions["Conditions"][condition] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": f"{name}ImageUri"}, ""]}]
+    }
+    assert functions["Parameters"][f"{name}ImageUri"]["Default"] == ""
+    for resource in (name, f"{name}Role", f"{name}Logs"):
+        assert functions["Resources"][resource]["Condition"] == condition
+    assert functions["Resources"][name]["Properties"]["PackageType"] == "Image"
+
+
+def test_the_functions_are_told_which_queues_are_served(functions: Template) -> None:
+    """Each entry is a queue's own name, under the condition of the function that works on it."""
+    separator, entries = functions["Globals"]["Function"]["Environment"]["Variables"][
+        "SYNCBOARD_SERVED_QUEUES"
+    ]["Fn::Join"]
+    assert separator == ","
+    told = [entry if isinstance(entry, str) else tuple(entry["Fn::If"][:2]) for entry in entries]
+    assert told == [
+        "uploads",
+        "low_priority",
+        ("HasOcrImage", "uploads-ocr"),
+        ("HasMediaImage", "uploads-media"),
+        ("HasAnalysisImage", "analysis"),
+    ]
+    assert {entry if isinstance(entry, str) else entry[1] for entry in told} == set(QUEUES) - {"intake"}
 
 
 def test_the_api_gets_no_layer_and_the_secret_and_the_workers_the_other_way_round(
@@ -156,40 +186,105 @@ def test_every_function_of_every_stage_has_a_policy_file_of_its_own() -> None:
 def test_a_queue_without_a_dead_letter_queue_is_found(data: Template) -> None:
     del data["Resources"]["UploadsQueue"]["Properties"]["RedrivePolicy"]
     # Nobody points at the former dead-letter queue any more, so it is a queue without one, too.
-    assert places(checks.queues_have_dead_letters(data, MAX_ATTEMPTS)) == ["UploadsQueue", "UploadsDlq"]
+    assert places(queue_checks.queues_have_dead_letters(data, MAX_ATTEMPTS)) == ["UploadsQueue", "UploadsDlq"]
 
 
 def test_a_dead_letter_queue_that_forgets_earlier_is_found(data: Template) -> None:
     data["Resources"]["AnalysisDlq"]["Properties"]["MessageRetentionPeriod"] = 3600
-    assert places(checks.queues_have_dead_letters(data, MAX_ATTEMPTS)) == ["AnalysisQueue"]
+    assert places(queue_checks.queues_have_dead_letters(data, MAX_ATTEMPTS)) == ["AnalysisQueue"]
 
 
 def test_a_queue_that_gives_up_before_the_engine_is_found(data: Template) -> None:
     data["Resources"]["IntakeQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] = MAX_ATTEMPTS + 3
-    assert places(checks.queues_have_dead_letters(data, MAX_ATTEMPTS)) == ["IntakeQueue"]
+    assert places(queue_checks.queues_have_dead_letters(data, MAX_ATTEMPTS)) == ["IntakeQueue"]
 
 
 def test_a_visibility_under_six_time_limits_is_found(data: Template, functions: Template) -> None:
     functions["Resources"]["Uploads"]["Properties"]["Timeout"] = 661
-    (finding,) = checks.visibility_covers_timeouts(data, functions)
+    (finding,) = queue_checks.visibility_covers_timeouts(data, functions)
     assert finding.where == "Uploads"
     assert "3960 s" in finding.message
 
 
-def test_a_function_that_ends_with_its_job_is_found_unless_it_only_takes_in(functions: Template) -> None:
-    assert functions["Resources"]["Intake"]["Properties"]["Timeout"] < 600
-    functions["Resources"]["LowPriority"]["Properties"]["Timeout"] = 659
-    assert places(checks.time_limits_are_outlived(functions, 600)) == ["LowPriority"]
+@pytest.mark.parametrize(("function", "seconds"), [("LowPriority", 659), ("Media", 899)])
+def test_a_function_that_ends_with_its_job_is_found(functions: Template, function: str, seconds: int) -> None:
+    functions["Resources"][function]["Properties"]["Timeout"] = seconds
+    assert places(function_checks.time_limits_are_outlived(functions, checks.hard_seconds())) == [function]
+
+
+def test_a_queue_that_nobody_works_on_and_one_that_two_work_on_are_found(
+    data: Template, functions: Template
+) -> None:
+    event_of(functions, "Ocr")["Queue"] = event_of(functions, "Uploads")["Queue"]
+    found = queue_checks.queues_have_consumers(data, functions)
+    assert [str(finding).partition(" functions")[0] for finding in found] == [
+        "UploadsQueue: 2",
+        "UploadsOcrQueue: 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alarm", "queue"), [("UploadsWaitAlarm", "UploadsQueue"), ("UploadsDeadLetterAlarm", "UploadsDlq")]
+)
+def test_a_queue_without_an_alarm_is_found(data: Template, alarm: str, queue: str) -> None:
+    del data["Resources"][alarm]
+    assert places(queue_checks.queues_have_alarms(data)) == [queue]
+
+
+def test_a_batch_of_heavy_jobs_is_found(functions: Template) -> None:
+    event_of(functions, "Media")["BatchSize"] = 2
+    assert places(function_checks.heavy_jobs_come_alone(functions, ["UploadsMediaQueueArn"])) == ["Media"]
+    del event_of(functions, "Media")["BatchSize"]  # ten, then
+    assert places(function_checks.heavy_jobs_come_alone(functions, ["UploadsMediaQueueArn"])) == ["Media"]
+
+
+def test_a_cost_by_the_wrong_memory_is_found(functions: Template) -> None:
+    functions["Resources"]["Ocr"]["Properties"]["MemorySize"] = 2048
+    assert places(function_checks.costs_know_the_memory(functions)) == ["Ocr"]
+
+
+def test_logs_that_never_expire_are_found(functions: Template) -> None:
+    del functions["Resources"]["OcrLogs"]["Properties"]["RetentionInDays"]
+    del functions["Resources"]["Sweeper"]["Properties"]["LoggingConfig"]
+    assert places(function_checks.logs_expire(functions)) == ["OcrLogs", "Sweeper"]
+
+
+def with_dashboard(data: Template, old: str, new: str) -> Template:
+    body = data["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    assert old in body["Fn::Sub"]
+    body["Fn::Sub"] = body["Fn::Sub"].replace(old, new)
+    return data
+
+
+def test_a_metric_that_nobody_emits_is_found_on_the_dashboard(data: Template) -> None:
+    broken = with_dashboard(data, r"MetricName=\"RunTime\"", r"MetricName=\"Runtime\"")
+    found = metric_checks.metrics_are_emitted(broken)
+    assert places(found) == ["Dashboard: Run time, ms"] * 3
+    assert "nobody emits the metric Runtime" in found[0].message
+
+
+def test_a_metric_with_other_dimensions_is_found(data: Template) -> None:
+    broken = with_dashboard(data, "{SyncBoard,stage,task,state}", "{SyncBoard,stage,state}")
+    broken["Resources"]["FailureRateAlarm"]["Properties"]["Dimensions"][0]["Name"] = "Stage"
+    assert places(metric_checks.metrics_are_emitted(broken)) == [
+        "FailureRateAlarm",
+        "Dashboard: Jobs by task and state, in 5 minutes",
+    ]
+
+
+def test_a_metric_that_nobody_looks_at_is_found(data: Template) -> None:
+    broken = with_dashboard(data, '"DeadLetters"', '"LostRuns"')
+    assert places(metric_checks.metrics_are_shown(broken)) == ["DeadLetters"]
 
 
 def test_an_event_of_an_unknown_queue_is_found(data: Template, functions: Template) -> None:
     event_of(functions, "Intake")["Queue"] = "arn:aws:sqs:us-east-1:000000000000:elsewhere"
-    assert places(checks.visibility_covers_timeouts(data, functions)) == ["Intake"]
+    assert places(queue_checks.visibility_covers_timeouts(data, functions)) == ["Intake"]
 
 
 def test_an_event_that_would_delete_failed_records_is_found(functions: Template) -> None:
     del event_of(functions, "LowPriority")["FunctionResponseTypes"]
-    assert places(checks.failed_records_come_back_alone(functions)) == ["LowPriority"]
+    assert places(function_checks.failed_records_come_back_alone(functions)) == ["LowPriority"]
 
 
 @pytest.mark.parametrize("concurrency", [0, 1, {"Ref": "Concurrency"}])
@@ -197,30 +292,30 @@ def test_a_concurrency_that_lambda_or_the_emulator_refuses_is_found(
     functions: Template, concurrency: Any
 ) -> None:
     event_of(functions, "Uploads")["ScalingConfig"]["MaximumConcurrency"] = concurrency
-    assert places(checks.concurrency_is_possible(functions)) == ["Uploads"]
+    assert places(function_checks.concurrency_is_possible(functions)) == ["Uploads"]
 
 
 @pytest.mark.parametrize("variable", ["SYNCBOARD_TABLE", "SYNCBOARD_QUEUE_UPLOADS_OCR"])
 def test_a_setting_that_no_template_sets_is_found(functions: Template, variable: str) -> None:
     del functions["Globals"]["Function"]["Environment"]["Variables"][variable]
-    assert places(checks.settings_are_set(functions)) == [variable]
+    assert places(function_checks.settings_are_set(functions)) == [variable]
 
 
 def test_a_variable_that_nobody_reads_is_found(functions: Template) -> None:
     functions["Globals"]["Function"]["Environment"]["Variables"]["SYNCBOARD_BUKCET"] = "typo"
-    assert places(checks.settings_are_set(functions)) == ["SYNCBOARD_BUKCET"]
+    assert places(function_checks.settings_are_set(functions)) == ["SYNCBOARD_BUKCET"]
 
 
 def test_an_import_of_what_is_not_exported_is_found(data: Template, functions: Template) -> None:
     del data["Outputs"]["TableArn"]["Export"]
-    found = checks.imports_exist(data, functions, templates.policies())
-    assert places(found) == sorted(templates.policies())
+    found = merge_checks.imports_exist(data, functions, templates.policies())
+    assert places(found) == ["functions", *sorted(templates.policies())]
     assert all("TableArn" in finding.message for finding in found)
 
 
 def test_two_functions_merged_into_one_value_are_found(functions: Template) -> None:
     event_of(functions, "Intake")["Queue"]["Fn::ImportValue"] = "x-IntakeQueueArn"
-    assert places(checks.intrinsics_stand_alone(functions)) == ["Fn::ImportValue, Fn::Sub"]
+    assert places(merge_checks.intrinsics_stand_alone(functions)) == ["Fn::ImportValue, Fn::Sub"]
 
 
 def test_an_override_of_something_that_the_app_no_longer_has_is_found() -> None:
@@ -233,7 +328,7 @@ def test_an_override_of_something_that_the_app_no_longer_has_is_found() -> None:
             },
         }
     }
-    assert places(checks.resources_are_whole(packaged)) == ["Gone", "There.Old"]
+    assert places(merge_checks.resources_are_whole(packaged)) == ["Gone", "There.Old"]
 
 
 @pytest.mark.parametrize(
@@ -252,8 +347,8 @@ def test_an_override_of_something_that_the_app_no_longer_has_is_found() -> None:
 )
 def test_a_wildcard_in_a_policy_is_found_unless_a_reason_is_written(statement: dict[str, Any]) -> None:
     broken = policy(**statement)
-    assert places(checks.policies_name_what_they_allow(broken)) == ["policy-x.json S"]
-    assert checks.policies_name_what_they_allow(broken, {("policy-x.json", "S"): "because"}) == []
+    assert places(policy_checks.policies_name_what_they_allow(broken)) == ["policy-x.json S"]
+    assert policy_checks.policies_name_what_they_allow(broken, {("policy-x.json", "S"): "because"}) == []
 
 
 @pytest.mark.parametrize(
@@ -265,12 +360,12 @@ def test_a_wildcard_in_a_policy_is_found_unless_a_reason_is_written(statement: d
     ],
 )
 def test_a_prefix_and_a_log_group_are_no_wildcards(resource: dict[str, Any]) -> None:
-    assert checks.policies_name_what_they_allow(policy(Action="s3:GetObject", Resource=resource)) == []
+    assert policy_checks.policies_name_what_they_allow(policy(Action="s3:GetObject", Resource=resource)) == []
 
 
 def test_uploads_that_may_expire_before_their_jobs_are_found(data: Template) -> None:
     data["Parameters"]["UploadDays"]["MinValue"] = 30
-    assert places(checks.uploads_outlive_jobs(data, Settings().job_ttl_seconds)) == ["UploadDays"]
+    assert places(queue_checks.uploads_outlive_jobs(data, Settings().job_ttl_seconds)) == ["UploadDays"]
 
 
 def test_the_command_prints_what_is_wrong_with_a_packaged_template(
@@ -303,6 +398,35 @@ def test_a_template_is_written_without_aliases_and_reads_back_the_same(tmp_path:
     assert templates.read(path) == {"b": shared, "a": shared}
 
 
+@pytest.mark.parametrize("name", [f"{image}Role" for image in IMAGES])
+def test_a_function_in_an_image_may_do_what_the_one_in_the_zip_may(functions: Template, name: str) -> None:
+    """The same code runs in both, on another queue and into another log."""
+    own = {"WriteLogs", "TakeMessages"}
+    zipped, image = (
+        {entry["Sid"]: as_sets(entry) for entry in policy_checks.statements(document)}
+        for document in (
+            templates.policies()["policy-uploads.json"],
+            templates.policies_within(functions)[name],
+        )
+    )
+    assert {sid: entry for sid, entry in image.items() if sid not in own} == {
+        sid: entry for sid, entry in zipped.items() if sid not in own
+    }
+    assert own < image.keys()
+
+
+def as_sets(statement: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """Return actions and resources of a statement, in no order."""
+    actions, resources = statement["Action"], statement["Resource"]
+    return (
+        set(actions if isinstance(actions, list) else [actions]),
+        {
+            json.dumps(entry, sort_keys=True)
+            for entry in (resources if isinstance(resources, list) else [resources])
+        },
+    )
+
+
 @pytest.mark.parametrize("name", ["api", "intake", "uploads", "low_priority", "sweeper"])
 def test_whoever_changes_jobs_may_query_every_index_of_jobs(name: str) -> None:
     """Every end of a job lets waiting ones in, which are found by an index."""
@@ -311,7 +435,7 @@ def test_whoever_changes_jobs_may_query_every_index_of_jobs(name: str) -> None:
     if name not in ("api", "low_priority"):
         indexes.remove("by_cluster")  # documents of a topic are for those who show it or take it apart
     policy = json.loads((ROOT / ".chalice" / f"policy-{name}.json").read_text(encoding="utf-8"))
-    (statement,) = [entry for entry in policy["Statement"] if entry["Sid"] == "QueryIndexes"]
+    (statement,) = [entry for entry in policy_checks.statements(policy) if entry["Sid"] == "QueryIndexes"]
     assert {resource["Fn::Sub"][0] for resource in statement["Resource"]} == {
         f"${{Arn}}/index/{index}" for index in indexes
     }
