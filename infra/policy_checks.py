@@ -9,8 +9,7 @@ from infra.findings import Finding, as_list
 
 # (policy, Sid) → why this statement may hold a wildcard. Write the reason here, or do without.
 WILDCARD_REASONS: Final[Mapping[tuple[str, str], str]] = {
-    (policy, "SendTraces"): "X-Ray knows no resources: AWS wants `*` for these two actions"
-    for policy in ("TracePolicy", "OcrTracePolicy", "MediaTracePolicy", "AnalysisTracePolicy")
+    ("TracePolicy", "SendTraces"): "X-Ray knows no resources: AWS wants `*` for these two actions",
 }
 
 

@@ -24,7 +24,18 @@ _API_HANDLER: Final = "api_handler"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags."""
+    """YAML with CloudFormation's tags; a key that is there twice is an error (YAML would take the last one)."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Look at the keys before those of `<<` come in."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} is there twice", key.start_mark
+                )
+            seen.add(key.value)
+        super().flatten_mapping(node)
 
 
 class _Dumper(yaml.SafeDumper):

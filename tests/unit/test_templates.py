@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from chalicelib.settings import QUEUES, Settings
 from infra import (
@@ -388,6 +389,12 @@ def test_short_forms_are_read_as_long_ones() -> None:
         "c": {"Fn::Sub": ["t", {"v": {"Ref": "Y"}}]},
         "d": {"Condition": "Z"},
     }
+
+
+def test_a_key_that_is_there_twice_is_refused_and_one_that_a_merge_brings_is_not() -> None:
+    with pytest.raises(yaml.YAMLError, match="Conditions is there twice"):
+        templates.parse("Conditions: {a: 1}\nResources: {}\nConditions: {b: 2}\n")
+    assert templates.parse("x: &x {a: 1, b: 2}\ny:\n  <<: *x\n  b: 3\n")["y"] == {"a": 1, "b": 3}
 
 
 def test_a_template_is_written_without_aliases_and_reads_back_the_same(tmp_path: Path) -> None:
