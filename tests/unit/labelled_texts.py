@@ -9,23 +9,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from chalicelib.knowledge.clusters import Centroid, founded, joined, nearest
 from chalicelib.knowledge.concepts import extract_concepts
 from chalicelib.knowledge.lexicon import key
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.knowledge.tokens import singular
-
-
-class Labelled(NamedTuple):
-    """One text with its concepts, lower case; alternatives are separated by "|"."""
-
-    title: str
-    kind: str
-    text: str
-    expected: tuple[str, ...]
-
+from tests.unit.labelled_documents import DOCUMENTS, Labelled
 
 KEYPHRASES: tuple[Labelled, ...] = (
     Labelled(
@@ -325,6 +315,9 @@ KEYPHRASES: tuple[Labelled, ...] = (
     ),
 )
 
+# The thirty texts that guard the quality of concepts.
+GUARD: tuple[Labelled, ...] = (*KEYPHRASES, *DOCUMENTS)
+
 TOPICS: dict[str, tuple[str, ...]] = {
     "rust": (
         "The borrow checker of Rust rejects a program in which a mutable reference and a shared reference"
@@ -476,8 +469,7 @@ def plain(name: str) -> str:
 
 
 def f1(text: Labelled) -> float:
-    """Return the F1 of a text's ten best concepts against the expected ones, each of which can be hit"
-    " once."""
+    """Return the F1 of a text's ten best concepts against the expected ones, each of which can be hit once."""
     names = [
         plain(concept.name)
         for concept in extract_concepts(text.text, title=text.title, kind=text.kind).concepts
