@@ -87,9 +87,10 @@ def acronyms(text: str) -> dict[str, Key]:
     for match in _ACRONYM.finditer(text):
         letters = match[1].lower()
         before = text[max(0, match.start() - 200) : match.start() + 1].lower()
-        words = _WORDS.findall(before)[-len(letters) :]
-        if "".join(word[0] for word in words) == letters:
-            explained[letters] = tuple(map(stem, words))
+        words = list(_WORDS.finditer(before))[-len(letters) :]
+        if "".join(word[0][0] for word in words) == letters:
+            # Hyphens join what the letters part: "anti-inflammatory" is one word, as it is elsewhere in the text.
+            explained[letters] = tuple(map(stem, before[words[0].start() :].split()))
     return explained
 
 
@@ -106,7 +107,10 @@ def score(phrase: Phrase) -> float:
     weight = sum(min(background.weights().get(word, UNKNOWN_WEIGHT), UNKNOWN_WEIGHT) for word in words) / len(
         words
     )
-    length = LENGTH_WEIGHT[len(words)] * (LONELY_WEIGHT if len(words) == 1 and phrase.total == 1 else 1.0)
+    # An acronym may stand for more words than a phrase has.
+    length = LENGTH_WEIGHT[min(len(words), MAX_WORDS)] * (
+        LONELY_WEIGHT if len(words) == 1 and phrase.total == 1 else 1.0
+    )
     lead = 1 + LEAD_WEIGHT * math.exp(-phrase.first / LEAD_WORDS)
     return math.log2(1 + frequency) * weight * length * lead
 

@@ -59,6 +59,17 @@ def test_an_acronym_counts_for_the_phrase_that_explains_it() -> None:
     assert "LCD" not in names(text)
 
 
+def test_an_acronym_of_a_phrase_with_hyphens_counts_for_it() -> None:
+    text = "A non-steroidal anti-inflammatory drug (NSAID) relieves pain. An NSAID lowers fever. One NSAID is cheap."
+    assert names(text)[0] == "non-steroidal anti-inflammatory drug"
+    assert "NSAID" not in names(text)
+
+
+def test_an_acronym_of_six_words_breaks_nothing() -> None:
+    text = "Light amplification by stimulated emission of radiation is a laser; Grand old city bus line map (GOCBLM)."
+    assert names(text)
+
+
 def test_a_planet_opens_a_sentence_and_stays_a_name_while_a_word_does_not() -> None:
     found = names("Saturn has rings. Saturn has moons. Bacteria grow. Bacteria divide.")
     assert "Saturn" in found
