@@ -72,7 +72,7 @@ def _snapshot() -> tuple[Snapshot, bool]:
     """Return the snapshot as it is, and whether a newer one is on its way."""
     table, owner = services.table(), routes.owner
     snapshot = find_snapshot(table, owner)
-    stale = is_stale(snapshot, now=now_ms(), documents=Documents(table, owner).count())
+    stale = is_stale(snapshot, now=now_ms(), counts=Documents(table, owner).counts())
     refreshing = stale and request_now(table, services.queues(), owner)
     return snapshot or Snapshot(), refreshing
 

@@ -140,18 +140,32 @@ def joined(centroid: Centroid, vector: Mapping[str, float], concepts: Iterable[s
 def left(centroid: Centroid, vector: Mapping[str, float], concepts: Iterable[str]) -> Centroid:
     """Return the cluster without a document that was in it; of size 0 when it was the last: delete it then.
 
-    Terms that were cut off as the cluster grew are not brought back.
+    Terms that were cut off as the cluster grew are not brought back. A name that was made here of a concept which
+    nobody else has is made anew: nothing of a deleted document stays.
     """
     weights = {term: weight - vector.get(term, 0.0) for term, weight in centroid.weights.items()}
     gone = frozenset(_short(concepts))
-    counts = {name: count - (name in gone) for name, count in centroid.concept_counts.items()}
+    counts = {
+        name: count - (name in gone)
+        for name, count in centroid.concept_counts.items()
+        if count > (name in gone)
+    }
+    size = max(0, centroid.size - 1)
+    rename = not centroid.named_by_user and not _is_named_after(centroid.name, counts)
     return msgspec.structs.replace(
         centroid,
-        size=max(0, centroid.size - 1),
+        name=cluster_name(counts, size) if rename else centroid.name,
+        size=size,
         version=centroid.version + 1,
         weights={term: weight for term, weight in weights.items() if weight > _LEAST},
-        concept_counts={name: count for name, count in counts.items() if count > 0},
+        concept_counts=counts,
     )
+
+
+def _is_named_after(name: str, concepts: Iterable[str]) -> bool:
+    """Tell whether each part of a name that `cluster_name` gave begins one of these concepts."""
+    known = [concept.casefold() for concept in concepts]
+    return all(any(concept.startswith(part) for concept in known) for part in name.casefold().split(", "))
 
 
 def cluster_name(

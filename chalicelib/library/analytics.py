@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from chalicelib.aws.expressions import Put
+from chalicelib.aws.expressions import Delete, Key, Put
 from chalicelib.aws.table import Table
 from chalicelib.jobs.job import Job, isoformat
 from chalicelib.jobs.states import State
 from chalicelib.library.analytics_jobs import JobFigures, figures_of
 from chalicelib.library.clusters import Clusters
-from chalicelib.library.documents import partition
+from chalicelib.library.documents import Counts, Documents, partition
 from chalicelib.library.tally import PERIODS, Figures, Recent, Tally, begin_of
 
 # A snapshot older than this is made anew when it is asked for; one that misses documents, after the shorter time.
@@ -32,6 +32,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     # Milliseconds since the epoch; 0: never computed.
     as_of: int = 0
+    # Documents that had been deleted by then (`Counts.removed`); another number now: it tells of one that is gone.
+    removed: int = 0
     # Figures, and what jobs took, by period ("7d", "30d", "90d", "all").
     periods: dict[str, Figures] = {}
     jobs: dict[str, JobFigures] = {}
@@ -59,6 +61,7 @@ def snapshot_of(table: Table, owner: str, tally: Tally, jobs: Sequence[Job]) -> 
     since = {period: begin_of(period, tally.as_of) for period in PERIODS}
     return Snapshot(
         as_of=tally.as_of,
+        removed=tally.removed,
         periods=tally.periods,
         jobs={
             period: figures_of(job for job in jobs if job.created_at >= begin)
@@ -80,21 +83,39 @@ def put_snapshot(owner: str, snapshot: Snapshot) -> Put:
     """Build the write that replaces an owner's snapshot."""
     # As JSON text: one attribute, under 200 KB whatever the library holds.
     text = msgspec.json.encode(snapshot).decode()
-    return Put(item={"pk": partition(owner), "sk": "ANALYTICS", "snapshot": text})
+    pk, sk = _key(owner)
+    return Put(item={"pk": pk, "sk": sk, "snapshot": text})
 
 
 def find_snapshot(table: Table, owner: str) -> Snapshot | None:
     """Return an owner's snapshot, or None. Raise Unavailable."""
-    item = table.get((partition(owner), "ANALYTICS"))
+    item = table.get(_key(owner))
     return msgspec.json.decode(item["snapshot"], type=Snapshot) if item else None
 
 
-def is_stale(snapshot: Snapshot | None, *, now: int, documents: int) -> bool:
-    """Tell whether the figures are to be made anew, `documents` being how many there are now."""
+def forget_snapshot(owner: str) -> Delete:
+    """Build the write that drops an owner's snapshot, if there is one."""
+    return Delete(key=_key(owner))
+
+
+def forget_if_it_tells_of_the_deleted(table: Table, owner: str) -> None:
+    """Drop a snapshot that was counted before a document was deleted. Raise Unavailable."""
+    snapshot = find_snapshot(table, owner)
+    if snapshot and snapshot.removed != Documents(table, owner).counts().removed:
+        table.write(forget_snapshot(owner))
+
+
+def _key(owner: str) -> Key:
+    return (partition(owner), "ANALYTICS")
+
+
+def is_stale(snapshot: Snapshot | None, *, now: int, counts: Counts) -> bool:
+    """Tell whether the figures are to be made anew, `counts` being those of now."""
     if snapshot is None:
         return True
     age = now - snapshot.as_of
-    return age > MAX_AGE_MS or (age > MIN_AGE_MS and snapshot.documents != documents)
+    changed = (snapshot.documents, snapshot.removed) != (counts.documents, counts.removed)
+    return age > MAX_AGE_MS or (age > MIN_AGE_MS and changed)
 
 
 def report(snapshot: Snapshot, period: str, *, now: int) -> dict[str, Any]:

@@ -77,9 +77,26 @@ def put_document(owner: str, document: Document) -> Put:
     return Put(item={"pk": pk, "sk": sk, **fields, "cluster": mark}, new=True)
 
 
-def count_documents(owner: str, number: int) -> Update:
-    """Build the write that adds to an owner's count of documents."""
-    return Update(key=(partition(owner), "COUNTS"), add={"documents": number})
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many documents an owner has, and has deleted since the library was last empty."""
+
+    documents: int = 0
+    removed: int = 0
+
+
+def counts_key(owner: str) -> Key:
+    """Return the key of an owner's counts."""
+    return (partition(owner), "COUNTS")
+
+
+def count_added(owner: str) -> Update:
+    """Build the write that counts a document which comes."""
+    return Update(key=counts_key(owner), add={"documents": 1})
+
+
+def count_removed(owner: str) -> Update:
+    """Build the write that counts a document which goes."""
+    return Update(key=counts_key(owner), add={"documents": -1, "removed": 1})
 
 
 class DocumentPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,8 +174,11 @@ class Documents:
 
     def count(self) -> int:
         """Return how many documents there are."""
-        item = self.table.get((partition(self.owner), "COUNTS"))
-        return int(item["documents"]) if item else 0
+        return self.counts().documents
+
+    def counts(self) -> Counts:
+        """Return how many documents there are and were deleted."""
+        return msgspec.convert(self.table.get(counts_key(self.owner)) or {}, Counts)
 
 
 def _from_item(item: Item) -> Document:

@@ -22,11 +22,12 @@ from chalicelib.knowledge.minhash import MAX_CHARACTERS, Signature, signature
 from chalicelib.knowledge.questions import digest_of
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import upkeep
+from chalicelib.library.analytics import forget_snapshot
 from chalicelib.library.answers import Answers
 from chalicelib.library.bands import Bands
 from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
-from chalicelib.library.documents import Document, Documents, count_documents, document_key, partition
+from chalicelib.library.documents import Document, Documents, count_removed, counts_key, document_key
 from chalicelib.library.pairs import Pairs
 from chalicelib.library.searchindex import fresh_key, gone_key
 from chalicelib.logs import logger
@@ -107,7 +108,7 @@ class Removal:
                 also.append(Check(key=document_key(self.owner, while_there), when=(Present("pk"),)))
             acts: list[Act] = [
                 Delete(key=key, when=(Present("pk"),)),
-                count_documents(self.owner, -1),
+                count_removed(self.owner),
                 *self._search_writes(
                     document, answers=digest_of(text) if document.method != "offline" else ""
                 ),
@@ -168,8 +169,10 @@ class Removal:
             self.finish(doc_id)
 
     def _remove_traces(self, doc_id: str, gone: Item) -> None:
-        with suppress(ConditionFailed):  # the last document takes the counter along
-            self.table.write(Delete(key=(partition(self.owner), "COUNTS"), when=(Equals("documents", 0),)))
+        if not self.documents.count():
+            self.table.write(forget_snapshot(self.owner))
+            with suppress(ConditionFailed):  # the last document takes the counter along
+                self.table.write(Delete(key=counts_key(self.owner), when=(Equals("documents", 0),)))
         for key in gone["keys"]:
             self.objects.delete(key)
         if answers := gone.get("answers"):

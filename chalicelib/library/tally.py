@@ -57,6 +57,8 @@ class Tally(msgspec.Struct, kw_only=True):
 
     # When the counting began, in milliseconds since the epoch.
     as_of: int
+    # Documents that had been deleted by then: `documents.Counts.removed`.
+    removed: int = 0
     documents: int = 0
     source_types: dict[str, int] = {}
     skill_levels: dict[str, int] = {}

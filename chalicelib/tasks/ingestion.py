@@ -29,7 +29,7 @@ from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import upkeep
 from chalicelib.library.claims import Claims, digest
 from chalicelib.library.clusters import Clusters
-from chalicelib.library.documents import Document, Documents, count_documents, put_document
+from chalicelib.library.documents import Document, Documents, count_added, put_document
 from chalicelib.library.resemblance import Resemblance
 from chalicelib.library.searchindex import asks_for_tidying, fresh_row
 from chalicelib.tasks.archive import ingest_archive
@@ -173,7 +173,7 @@ def publish_document(
             writes=[
                 put_document(run.job.owner, document),
                 clusters.save(before, after),
-                count_documents(run.job.owner, 1),
+                count_added(run.job.owner),
                 *([claims.confirm(sha256, document.doc_id)] if sha256 else []),
                 fresh_row(run.job.owner, document.doc_id, words),
                 *near.writes,

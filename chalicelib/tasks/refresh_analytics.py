@@ -10,6 +10,7 @@ from chalicelib.errors import HandOver
 from chalicelib.jobs.job import now_ms
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
+from chalicelib.library import upkeep
 from chalicelib.library.analytics import put_snapshot, snapshot_of
 from chalicelib.library.analytics_jobs import recent_jobs
 from chalicelib.library.background import owner_of
@@ -28,8 +29,10 @@ def refresh_analytics(run: Run) -> None:
     owner = owner_of(run.job)
     documents = Documents(run.table, owner)
     saved = run.checkpoint.load()
-    tally = msgspec.msgpack.decode(saved, type=Tally) if saved else Tally(as_of=now_ms())
-    total = max(1, documents.count())
+    counts = documents.counts()
+    fresh = Tally(as_of=now_ms(), removed=counts.removed)
+    tally = msgspec.msgpack.decode(saved, type=Tally) if saved else fresh
+    total = max(1, counts.documents)
     while not tally.done:
         read_page(documents, tally)
         message = f"{tally.documents:,} documents counted"
@@ -41,3 +44,5 @@ def refresh_analytics(run: Run) -> None:
     snapshot = snapshot_of(run.table, owner, tally, recent_jobs(run.table, owner))
     result = {"as_of": snapshot.as_of, "documents": tally.documents}
     run.publish(lambda: Publication(result=result, writes=[put_snapshot(owner, snapshot)]))
+    if documents.counts().removed != tally.removed:
+        upkeep.request(run.table, owner)  # it may tell of what was deleted meanwhile, after the last tidying

@@ -8,6 +8,7 @@ from typing import Final
 from chalicelib.errors import HandOver
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
+from chalicelib.library.analytics import forget_if_it_tells_of_the_deleted
 from chalicelib.library.background import owner_of
 from chalicelib.library.removal import Removal
 from chalicelib.library.searchindex import SearchIndex
@@ -23,6 +24,7 @@ def tidy_library(run: Run) -> None:
     run.progress(Stage.SAVING, "Tidying the library")
     owner = owner_of(run.job)
     Removal(run.table, run.objects, owner).finish_all()
+    forget_if_it_tells_of_the_deleted(run.table, owner)
     index = SearchIndex(run.table, run.objects, owner)
     added = removed = 0
     while done := index.tidy():

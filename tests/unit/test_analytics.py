@@ -15,7 +15,7 @@ from chalicelib.library import tally as counting
 from chalicelib.library.analytics import Snapshot, find_snapshot, is_stale, put_snapshot, report
 from chalicelib.library.analytics_jobs import request_soon
 from chalicelib.library.background import owner_of
-from chalicelib.library.documents import Document, Documents, put_document
+from chalicelib.library.documents import Counts, Document, Documents, put_document
 from chalicelib.library.tally import DAY_MS, Figures, Tally, read_page
 from chalicelib.tasks.refresh_analytics import refresh_analytics
 from tests.unit.conftest import Api
@@ -127,11 +127,12 @@ def test_a_snapshot_is_stale_when_old_or_when_documents_came() -> None:
         documents=3, clusters=1, concepts=1, source_types={}, skill_levels={}, by_cluster={}, top_concepts={}
     )
     snapshot = Snapshot(as_of=NOW, periods={"all": figures})
-    assert is_stale(None, now=NOW, documents=0)
-    assert not is_stale(snapshot, now=NOW + 30_000, documents=4)
-    assert is_stale(snapshot, now=NOW + 61_000, documents=4)
-    assert not is_stale(snapshot, now=NOW + 61_000, documents=3)
-    assert is_stale(snapshot, now=NOW + 601_000, documents=3)
+    assert is_stale(None, now=NOW, counts=Counts(documents=0))
+    assert not is_stale(snapshot, now=NOW + 30_000, counts=Counts(documents=4))
+    assert is_stale(snapshot, now=NOW + 61_000, counts=Counts(documents=4))
+    assert not is_stale(snapshot, now=NOW + 61_000, counts=Counts(documents=3))
+    assert is_stale(snapshot, now=NOW + 601_000, counts=Counts(documents=3))
+    assert is_stale(snapshot, now=NOW + 61_000, counts=Counts(documents=3, removed=1))
 
 
 def test_the_route_answers_at_once_and_asks_for_one_refresh(api: Api) -> None:

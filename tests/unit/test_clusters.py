@@ -86,6 +86,18 @@ def test_leaving_undoes_joining() -> None:
     assert back.weights == pytest.approx(one.weights, abs=1e-5)
 
 
+def test_a_name_made_of_what_only_the_leaving_document_had_is_made_anew() -> None:
+    named = joined(founded("c", BREAD, ["flour"]), STARS, ["star"])
+    assert named.name == "Flour"
+    assert left(named, STARS, ["star"]).name == "Flour"
+    assert left(named, BREAD, ["flour"]).name == "Star"
+    assert left(joined(named, BREAD, ["flour"]), BREAD, ["flour"]).name == "Flour"
+    two = msgspec.structs.replace(named, name="Star, flour")
+    assert left(two, BREAD, ["flour"]).name == "Star"
+    mine = msgspec.structs.replace(named, named_by_user=True)
+    assert left(mine, BREAD, ["flour"]).name == "Flour"
+
+
 def test_the_last_document_leaves_an_empty_cluster() -> None:
     empty = left(founded("c", BREAD, ["bread"]), BREAD, ["bread"])
     assert (empty.size, empty.weights, empty.concept_counts) == (0, {}, {})
