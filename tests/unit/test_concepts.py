@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from chalicelib.knowledge.categories import category
 from chalicelib.knowledge.concepts import ConceptReport, extract_concepts
 from chalicelib.knowledge.identifiers import read_code
-from tests.unit.labelled_texts import KEYPHRASES, Labelled, f1
+from tests.unit.labelled_documents import Labelled
+from tests.unit.labelled_texts import KEYPHRASES, f1
 
 
 def names(text: str, *, title: str = "", kind: str = "text") -> list[str]:
