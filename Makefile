@@ -48,6 +48,7 @@ lint: .make/dev ## ruff, mypy, template checks
 	@$(BIN)/mypy
 	@$(BIN)/cfn-lint infra/data.yaml
 	@$(BIN)/python -m infra.checks
+	@$(BIN)/python -m infra.openapi --check
 
 chaos: setup ## Storms against a real stack, then the audit (SEED=1 JOBS=500)
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --jobs $(JOBS)

@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from chalicelib.capabilities import Capability
+from chalicelib.capabilities import CapabilityState
 from chalicelib.jobs.states import Stage, State
 from chalicelib.knowledge.minhash import Kind
-from chalicelib.library.analytics_jobs import JobFigures
 
 # What our ids look like (ULIDs).
 Id = Annotated[str, Meta(pattern="^[0-9a-hjkmnp-tv-z]{26}$")]
@@ -539,6 +538,23 @@ class JobFailed(Struct, forbid_unknown_fields=True, kw_only=True, tag_field="typ
     filename: str
 
 
+class JobFigures(Struct, forbid_unknown_fields=True, kw_only=True):
+    """What the period's jobs took and cost: those among the newest 500 that have ended."""
+
+    jobs: Count
+    succeeded: Count
+    failed: Count
+    # Seconds from the start of the first run to the end, of those that ran.
+    seconds_total: float
+    seconds_mean: float
+    seconds_median: float
+    seconds_longest: float
+    # On AWS, by the jobs' own reckoning.
+    dollars: float
+    # Jobs by task.
+    tasks: dict[str, int]
+
+
 class Analytics(Struct, forbid_unknown_fields=True, kw_only=True):
     """The library in figures."""
 
@@ -565,6 +581,14 @@ class Ai(Struct, forbid_unknown_fields=True, kw_only=True):
     provider: str
 
 
+class Capability(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Whether jobs that need something will run."""
+
+    state: CapabilityState
+    # Why it is not ready; empty when it is.
+    cause: str
+
+
 class Health(Struct, forbid_unknown_fields=True, kw_only=True):
     """What this installation is and can do."""
 
@@ -573,4 +597,5 @@ class Health(Struct, forbid_unknown_fields=True, kw_only=True):
     # aws, embedded or localstack.
     place: str
     ai: Ai
+    # By name: text, pdf, office, web, ocr, speech, youtube.
     capabilities: dict[str, Capability]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from chalice import Response
+from msgspec import Meta
 
 from chalicelib import services
 from chalicelib.api import answers, requests, submissions
@@ -36,13 +37,15 @@ Take = Callable[[Submission, Any, Wishes], Job]
 class UploadBatch(Wish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /upload_batch`. Each file is a body of `POST /upload_file`, and read by itself."""
 
-    files: list[Any]
+    # 1 to 100, each as in the body of `POST /upload_file`.
+    files: Annotated[list[Any], Meta(examples=[[{"filename": "a.md", "content": "IyBB"}]])]
 
 
 class UploadBatchLinks(FileWish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /upload_batch_urls`. Each link is a text, and read by itself."""
 
-    urls: list[Any]
+    # 1 to 100 links.
+    urls: Annotated[list[Any], Meta(examples=[["https://example.com/a", "https://example.com/b"]])]
 
 
 @routes.route(

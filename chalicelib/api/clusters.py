@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from chalice import Response
+from msgspec import Meta
 
 from chalicelib import services
 from chalicelib.api import answers, queries, requests
@@ -35,8 +36,8 @@ _POSITION: Final = re.compile(r"\d{1,12} [0-9a-z]{26}", re.ASCII)
 class Rename(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of `PUT /clusters/{cluster_id}`."""
 
-    # What to call it from now on.
-    name: str
+    # What to call it from now on: up to 120 characters.
+    name: Annotated[str, Meta(examples=["Sorting"])]
 
 
 @routes.route(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from chalicelib import services
 from chalicelib.api import answers, queries, requests
@@ -36,9 +37,9 @@ class Merge(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /duplicates/merge`."""
 
     # Id of the document that stays.
-    keep: str
-    # Ids of those that go.
-    remove: list[str]
+    keep: Annotated[str, Meta(examples=["01k9zjv8e0n2c6p4r7s8t9v0wx"])]
+    # Ids of those that go: 1 to 20.
+    remove: Annotated[list[str], Meta(examples=[["01k9zjv8e1m3d7q5s8t9v0w1yz"]])]
 
 
 @routes.route(

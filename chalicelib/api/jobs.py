@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from chalice import Response
+from msgspec import Meta
 
 from chalicelib import services
 from chalicelib.api import answers, queries, requests, submissions
@@ -32,7 +33,7 @@ class SubmitTask(Wish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /jobs`."""
 
     # A task that may be asked for by name.
-    task: str
+    task: Annotated[str, Meta(examples=["noop"])]
     # What the task takes.
     params: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -41,7 +42,7 @@ class RetryMany(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /jobs/retry`: the parameters of `GET /jobs`."""
 
     # Only failed jobs can be retried.
-    state: str
+    state: Annotated[str, Meta(examples=["FAILURE"])]
     task: str | None = None
     queue: str | None = None
     since: str | None = None

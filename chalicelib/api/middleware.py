@@ -28,7 +28,7 @@ from chalicelib.logs import logger
 Next = Callable[[Request], Response]
 
 # Everything else needs a token. Paths as in the route table.
-OPEN_ROUTES: Final = frozenset({"/", "/page/{name}", "/health"})
+OPEN_ROUTES: Final = frozenset({"/", "/page/{name}", "/health", "/docs", "/openapi.json"})
 
 # What Chalice itself says, in our words and shape.
 _CHALICE_ERRORS: Final[dict[int, SyncBoardError]] = {

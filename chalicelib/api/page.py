@@ -1,4 +1,4 @@
-"""`GET /`, `GET /page/{name}`: the page, static files and no build step."""
+"""`GET /`, `GET /page/{name}`: the page; `GET /docs`, `GET /openapi.json`: the reference. Files, no build step."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".json": "application/json",
 }
 
 
@@ -49,13 +50,33 @@ def index() -> Response:
     methods=["GET"],
     contract=Contract(
         tag="The service",
-        answers={200: Answer(media=("text/css", "text/html", "text/javascript", "image/svg+xml"))},
+        answers={200: Answer(media=tuple(kind.partition(";")[0] for kind in _TYPES.values()))},
         public=True,
     ),
 )
 def asset(name: str) -> Response:
     """Answer with a file that the page needs."""
     return _file(name)
+
+
+@routes.route(
+    "/docs",
+    methods=["GET"],
+    contract=Contract(tag="The service", answers={200: Answer(media=("text/html",))}, public=True),
+)
+def reference() -> Response:
+    """Answer with a page that shows every route, with parameters, bodies, answers and examples."""
+    return _file("reference.html")
+
+
+@routes.route(
+    "/openapi.json",
+    methods=["GET"],
+    contract=Contract(tag="The service", answers={200: Answer(media=("application/json",))}, public=True),
+)
+def openapi() -> Response:
+    """Answer with this API's description: OpenAPI 3.1."""
+    return _file("openapi.json")
 
 
 def _file(name: str) -> Response:

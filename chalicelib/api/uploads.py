@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from chalice import Response
+from msgspec import Meta
 
 from chalicelib.api import answers, requests, submissions
 from chalicelib.api.routing import Routes
@@ -23,9 +24,10 @@ _MIME = re.compile(r"[\w.+-]+/[\w.+-]+(; ?[\w.=\"+-]+)*")
 class UploadFile(FileWish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /upload_file`."""
 
-    filename: str
+    # Up to 1,024 characters; folders in it are dropped.
+    filename: Annotated[str, Meta(examples=["notes.md"])]
     # The file's bytes in base64.
-    content: str
+    content: Annotated[str, Meta(examples=["IyBOb3RlcwoKU29tZSB3b3Jkcy4="])]
 
 
 class UploadImage(UploadFile, forbid_unknown_fields=True, kw_only=True):
@@ -38,17 +40,19 @@ class UploadImage(UploadFile, forbid_unknown_fields=True, kw_only=True):
 class CreateUpload(FileWish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /uploads`."""
 
-    filename: str
+    # Up to 1,024 characters; folders in it are dropped.
+    filename: Annotated[str, Meta(examples=["talk.pdf"])]
     # Size of the file in bytes; the form takes no more than this.
-    size: int
-    content_type: str = "application/octet-stream"
+    size: Annotated[int, Meta(examples=[734003])]
+    # Media type that the file will be posted with.
+    content_type: Annotated[str, Meta(examples=["application/pdf"])] = "application/octet-stream"
 
 
 class UploadLink(FileWish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /upload`."""
 
     # http or https.
-    url: str
+    url: Annotated[str, Meta(examples=["https://example.com/article"])]
 
 
 @routes.route("/upload_file", methods=["POST"], contract=submits("Submit", UploadFile))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from chalice import Response
+from msgspec import Meta
 
 from chalicelib import services
 from chalicelib.api import answers, requests
@@ -19,8 +20,8 @@ routes = Routes(__name__)
 class PutWebhook(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of `PUT /webhook`."""
 
-    # http or https.
-    url: str
+    # http or https, up to 2,000 characters.
+    url: Annotated[str, Meta(examples=["https://example.com/hook"])]
 
 
 @routes.route("/webhook", methods=["GET"], contract=ok("Be told", answers.Webhook))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,6 @@ from moto import mock_aws
 
 from chalicelib import settings
 from chalicelib.api import tokens
-from chalicelib.aws.expressions import Item, Put
-from chalicelib.aws.table import ConditionFailed, DynamoTable
 from infra.templates import DATA, read
 from tests import contracts
 from tests.caches import forget
@@ -52,9 +51,9 @@ class Api:
         return self.post("/upload_file", {"filename": name, "content": base64.b64encode(content).decode()})
 
 
-@pytest.fixture(scope="module")
-def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    secret: Path = tmp_path_factory.mktemp("secret") / "jwt-secret"
+@contextmanager
+def in_memory_aws(secret: Path) -> Iterator[None]:
+    """Make table, bucket and queues on moto, and a secret for tokens in a file."""
     secret.write_text("s" * 64, encoding="ascii")
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         sqs = boto3.client("sqs")
@@ -64,21 +63,15 @@ def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("SYNCBOARD_JWT_SECRET", f"file:{secret}")
         create_table("unit-table")
         boto3.client("s3").create_bucket(Bucket="unit-bucket")
-        patch.setattr(DynamoTable, "put_new", put_new_one_by_one)
         forget()
         yield
     forget()
 
 
-def put_new_one_by_one(table: DynamoTable, items: Sequence[Item]) -> set[int]:
-    """Do what `put_new` does: moto's PartiQL takes no parameters in an INSERT."""
-    refused = set()
-    for place, item in enumerate(items):
-        try:
-            table.write(Put(item=item, new=True))
-        except ConditionFailed:
-            refused.add(place)
-    return refused
+@pytest.fixture(scope="module")
+def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with in_memory_aws(tmp_path_factory.mktemp("secret") / "jwt-secret"):
+        yield
 
 
 def create_table(name: str) -> None:
