@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,11 +66,14 @@ class MemoryTable:
 
     def __init__(self) -> None:
         self.items: dict[Key, Item] = {}
+        # Makes each operation one, as the database does.
+        self._lock = threading.RLock()
         # Called with each write before it is done; may raise, to play a database in trouble.
         self.before_write: Callable[[Act], None] = lambda _write: None
 
     def _load(self, key: Key) -> Item | None:
-        return copy.deepcopy(self.items.get(key))
+        with self._lock:
+            return copy.deepcopy(self.items.get(key))
 
     def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         return self._load(key)
@@ -111,9 +115,10 @@ class MemoryTable:
         return item
 
     def write(self, write: Write) -> Item:
-        self.before_write(write)
-        self._check(write)
-        return self._do(write)
+        with self._lock:
+            self.before_write(write)
+            self._check(write)
+            return self._do(write)
 
     def put_many(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -131,17 +136,18 @@ class MemoryTable:
         return refused
 
     def transact(self, writes: Sequence[Act]) -> None:
-        failed = set()
-        for i, write in enumerate(writes):
-            self.before_write(write)
-            try:
-                self._check(write)
-            except ConditionFailed:
-                failed.add(i)
-        if failed:
-            raise TransactionFailed(frozenset(failed))
-        for write in writes:
-            self._do(write)
+        with self._lock:
+            failed = set()
+            for i, write in enumerate(writes):
+                self.before_write(write)
+                try:
+                    self._check(write)
+                except ConditionFailed:
+                    failed.add(i)
+            if failed:
+                raise TransactionFailed(frozenset(failed))
+            for write in writes:
+                self._do(write)
 
     def query(
         self,
@@ -154,9 +160,10 @@ class MemoryTable:
         start: Item | None = None,
     ) -> Page:
         hash_name, range_name = self.INDEXES[index]
-        rows = [
-            row for row in self.items.values() if row.get(hash_name) == partition[1] and range_name in row
-        ]
+        with self._lock:
+            rows = [
+                row for row in self.items.values() if row.get(hash_name) == partition[1] and range_name in row
+            ]
         if sort:
             rows = [row for row in rows if _in_range(row[sort[0]], sort[1], sort[2])]
         rows.sort(key=lambda row: (row[range_name], row["pk"], row["sk"]), reverse=not forward)

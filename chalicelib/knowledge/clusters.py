@@ -39,6 +39,14 @@ _VECTOR_TERMS: Final = 300
 TERM_THRESHOLD: Final = 0.12 / _VECTOR_TERMS
 
 
+# Most clusters that a library has: then a document joins the nearest one however far that is.
+MAX_CLUSTERS: Final = 1000
+# The cluster of texts without words, and of those that are like nothing else where there may be no further cluster.
+# Nothing joins it for likeness.
+CATCH_ALL: Final = "0" * 26
+UNTITLED: Final = "Untitled"
+
+
 class Centroid(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one cluster."""
 
@@ -55,6 +63,11 @@ class Centroid(msgspec.Struct, frozen=True, kw_only=True):
     weights: dict[str, float]
     # Members that have the concept, by its name; the MAX_CONCEPTS most frequent.
     concept_counts: dict[str, int]
+
+
+def is_catch_all(centroid: Centroid) -> bool:
+    """Tell whether this is the cluster of what belongs nowhere."""
+    return centroid.cluster_id == CATCH_ALL
 
 
 def similarity(vector: Mapping[str, float], centroid: Centroid) -> float:
@@ -85,7 +98,8 @@ def nearest(
 ) -> Centroid | None:
     """Return the most similar centroid at or above `threshold` (`threshold_for` the vector), or None.
 
-    Of equally similar ones, the larger, then the smaller id: the answer does not depend on their order.
+    Of equally similar ones, the larger, then the smaller id: the answer does not depend on their order. It is never
+    the catch-all.
     """
     limit = threshold_for(vector) if threshold is None else threshold
     best: Centroid | None = None
@@ -93,21 +107,26 @@ def nearest(
     for centroid in centroids:
         score = similarity(vector, centroid)
         rank = (score, centroid.size, centroid.cluster_id)
-        if score < limit or not score:
+        if score < limit or not score or is_catch_all(centroid):
             continue
         if best is None or rank[:2] > best_rank[:2] or (rank[:2] == best_rank[:2] and rank[2] < best_rank[2]):
             best, best_rank = centroid, rank
     return best
 
 
-def founded(cluster_id: str, vector: Mapping[str, float], concepts: Iterable[str]) -> Centroid:
-    """Return a new cluster of one document. `concepts` are concept names, the leading one first."""
+def founded(
+    cluster_id: str, vector: Mapping[str, float], concepts: Iterable[str], *, version: int = 1
+) -> Centroid:
+    """Return a new cluster of one document. `concepts` are concept names, the leading one first.
+
+    `version` is its first one; of an id that may have been used before, one that was not.
+    """
     counts = dict.fromkeys(_short(concepts), 1)
     return Centroid(
         cluster_id=cluster_id,
-        name=cluster_name(counts, 1),
+        name=UNTITLED if cluster_id == CATCH_ALL else cluster_name(counts, 1),
         size=1,
-        version=1,
+        version=version,
         weights=_heaviest(vector),
         concept_counts=_most_frequent(counts),
     )
@@ -126,7 +145,7 @@ def joined(centroid: Centroid, vector: Mapping[str, float], concepts: Iterable[s
     for name in _short(concepts):
         counts[name] = counts.get(name, 0) + 1
     size = centroid.size + 1
-    rename = not centroid.named_by_user and size & (size - 1) == 0
+    rename = not centroid.named_by_user and not is_catch_all(centroid) and size & (size - 1) == 0
     return msgspec.structs.replace(
         centroid,
         name=cluster_name(counts, size) if rename else centroid.name,
@@ -190,7 +209,7 @@ def cluster_name(
     }
     names = heapq.nlargest(2, scored, key=lambda name: scored[name])
     if not names:
-        return "Untitled"
+        return UNTITLED
     alone = len(names) == 1 or concept_counts[names[0]] >= NAMING_SHARE * size or scored[names[1]] <= 0
     name = names[0] if alone else f"{names[0]}, {names[1]}"
     return (name[0].upper() + name[1:])[:MAX_NAME]

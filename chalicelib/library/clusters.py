@@ -6,6 +6,7 @@ The arithmetic is `knowledge.clusters`; this is where it is kept.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -44,14 +45,19 @@ class Clusters:
         self.owner = owner
 
     def all(self) -> list[Centroid]:
-        """Return every cluster."""
+        """Return every cluster: a little over `MAX_CLUSTERS` at most, 2 KB each."""
         rows = query_all(self.table, ("pk", partition(self.owner)), sort=("sk", "begins_with", "CLUSTER#"))
-        return [_from_item(row) for row in rows]
+        return [from_item(row) for row in rows]
 
     def find(self, cluster_id: str) -> Centroid | None:
         """Return a cluster, or None."""
         row = self.table.get(cluster_key(self.owner, cluster_id))
-        return _from_item(row) if row else None
+        return from_item(row) if row else None
+
+    def find_many(self, cluster_ids: Iterable[str]) -> dict[str, Centroid]:
+        """Return those of some clusters that exist, by id."""
+        rows = self.table.get_many([cluster_key(self.owner, cluster_id) for cluster_id in cluster_ids])
+        return {row["cluster_id"]: from_item(row) for row in rows.values()}
 
     def require(self, cluster_id: str) -> Centroid:
         """Return a cluster; raise NotFound, also for another owner's."""
@@ -73,7 +79,7 @@ class Clusters:
             forward=False,
             start=start,
         )
-        clusters = [_from_item(item) for item in page.items]
+        clusters = [from_item(item) for item in page.items]
         return ClusterPage(
             clusters=clusters, last=clusters[-1].cluster_id if page.next_key and clusters else None
         )
@@ -90,7 +96,7 @@ class Clusters:
             row = self.table.write(Update(key=key, set=named, add={"version": 1}, when=(Present("pk"),)))
         except ConditionFailed:
             raise NotFound("There is no such cluster.", cluster_id=cluster_id) from None
-        return _from_item(row)
+        return from_item(row)
 
     def names(self, cluster_ids: set[str]) -> dict[str, str]:
         """Return the names of those clusters that exist."""
@@ -139,7 +145,8 @@ def _to_fields(centroid: Centroid) -> dict[str, Any]:
     return {**kept, "sums": zlib.compress(msgspec.msgpack.encode(sums), 9)}
 
 
-def _from_item(item: Item) -> Centroid:
+def from_item(item: Item) -> Centroid:
+    """Return the cluster that a row holds."""
     return msgspec.convert({**item, **_unpacked(item)}, Centroid)
 
 

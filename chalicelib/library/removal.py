@@ -12,7 +12,7 @@ from typing import Final
 
 from chalicelib.aws.expressions import Act, Check, Delete, Equals, Item, Present, Put, Update
 from chalicelib.aws.objects import Objects
-from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
+from chalicelib.aws.table import ConditionFailed, Table, query_all
 from chalicelib.errors import NotFound, TransientError, UploadMissing
 from chalicelib.jobs.job import is_id
 from chalicelib.jobs.store import JobStore
@@ -27,6 +27,7 @@ from chalicelib.library.answers import Answers
 from chalicelib.library.bands import Bands
 from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
+from chalicelib.library.directory import StoredDirectory
 from chalicelib.library.documents import Document, Documents, count_removed, counts_key, document_key
 from chalicelib.library.pairs import Pairs
 from chalicelib.library.searchindex import fresh_key, gone_key
@@ -61,8 +62,7 @@ class Removal:
             raise NotFound("There is no such document.", doc_id=doc_id)
         # First, and due in a minute: what a crash leaves from here on is removed by it.
         upkeep.request(self.table, self.owner)
-        if not self._publish(document, while_there):
-            raise NotFound("There is no such document.", doc_id=doc_id)
+        self._publish(document, while_there)
         try:
             self.finish(doc_id)
         except TransientError as error:
@@ -94,21 +94,25 @@ class Removal:
 
     # --- What is gone at once ------------------------------------------------------------------------------
 
-    def _publish(self, document: Document, while_there: str) -> bool:
-        """Take a document out of the library; False where somebody else did."""
+    def _publish(self, document: Document, while_there: str) -> None:
+        """Take a document out of the library. Raise NotFound where somebody else did."""
         text = self._text(document)
         vector = term_vector(text)
         names = [str(concept["name"]) for concept in document.concepts]
 
         def writes() -> list[Act]:
-            key = document_key(self.owner, document.doc_id)
+            # Read afresh: the document may have moved, and the cluster has changed where this is tried again.
+            cluster_id = self.documents.require(document.doc_id).cluster_id
             also: list[Act] = []
             if while_there:
                 self.documents.require(while_there)
                 also.append(Check(key=document_key(self.owner, while_there), when=(Present("pk"),)))
             acts: list[Act] = [
-                Delete(key=key, when=(Present("pk"),)),
                 count_removed(self.owner),
+                # Not while it moves: its share must be taken from the cluster that it is in.
+                Delete(
+                    key=document_key(self.owner, document.doc_id), when=(Equals("cluster_id", cluster_id),)
+                ),
                 *self._search_writes(
                     document, answers=digest_of(text) if document.method != "offline" else ""
                 ),
@@ -119,17 +123,11 @@ class Removal:
                     document.sha256, document.doc_id
                 )
                 acts += [claim] if claim else []
-            # Read afresh: the document may have moved, and the cluster has changed where this is tried again.
-            current = self.documents.find(document.doc_id) or document
-            if cluster := self.clusters.find(current.cluster_id):
+            if cluster := self.clusters.find(cluster_id):
                 acts.append(self.clusters.shrink(cluster, left(cluster, vector, names)))
             return acts
 
-        try:
-            transact_patiently(self.table, writes)
-        except TransactionFailed:
-            return False
-        return True
+        transact_patiently(self.table, writes)
 
     def _search_writes(self, document: Document, *, answers: str) -> list[Act]:
         """Build the writes that take away a document's fresh terms, and those that say what is left.
@@ -171,7 +169,10 @@ class Removal:
     def _remove_traces(self, doc_id: str, gone: Item) -> None:
         if not self.documents.count():
             self.table.write(forget_snapshot(self.owner))
-            with suppress(ConditionFailed):  # the last document takes the counter along
+            StoredDirectory(self.table, self.owner).drop()
+            with suppress(
+                ConditionFailed
+            ):  # the last document takes the counter along, and what is named there
                 self.table.write(Delete(key=counts_key(self.owner), when=(Equals("documents", 0),)))
         for key in gone["keys"]:
             self.objects.delete(key)

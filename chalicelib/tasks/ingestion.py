@@ -21,12 +21,12 @@ from chalicelib.ingest.reading import ExtractionLimits, Workplace
 from chalicelib.jobs.job import Job, new_id, now_ms, segments_key, text_key
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
-from chalicelib.knowledge.clusters import founded, joined, nearest
 from chalicelib.knowledge.concepts import ConceptReport
 from chalicelib.knowledge.minhash import signature
 from chalicelib.knowledge.searchwords import impacts
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import upkeep
+from chalicelib.library.assignment import Assignment
 from chalicelib.library.claims import Claims, digest
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents, count_added, put_document
@@ -154,7 +154,7 @@ def publish_document(
     draft = _draft(run.job, filename, extracted, report, sha256=sha256 or "")
     words = impacts(extracted.text, (extracted.title or "", filename))
     resemblance = Resemblance(run.table, run.job.owner, draft)
-    clusters = Clusters(run.table, run.job.owner)
+    assignment = Assignment(run.table, run.job.owner)
     names = [concept.name for concept in report.concepts]
 
     run.progress(Stage.SAVING, "Saving the document")
@@ -165,14 +165,13 @@ def publish_document(
 
     def build() -> Publication:
         near = resemblance.look()
-        before = nearest(vector, clusters.all())
-        after = joined(before, vector, names) if before else founded(new_id(), vector, names)
-        document = msgspec.structs.replace(draft, cluster_id=after.cluster_id)
+        choice = assignment.choose(vector, names)
+        document = msgspec.structs.replace(draft, cluster_id=choice.after.cluster_id)
         return Publication(
-            result={**_result(document, after.name), "near_duplicates": near.found, **origin},
+            result={**_result(document, choice.after.name), "near_duplicates": near.found, **origin},
             writes=[
                 put_document(run.job.owner, document),
-                clusters.save(before, after),
+                assignment.clusters.save(choice.before, choice.after),
                 count_added(run.job.owner),
                 *([claims.confirm(sha256, document.doc_id)] if sha256 else []),
                 fresh_row(run.job.owner, document.doc_id, words),
@@ -184,6 +183,7 @@ def publish_document(
     with resemblance.until_published(gone=run.entrust()):
         resemblance.register()
         run.publish(build)
+    assignment.follow_up()
     if asks_for_tidying(draft.doc_id):
         upkeep.request(run.table, run.job.owner)
 

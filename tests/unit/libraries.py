@@ -13,8 +13,12 @@ from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
 from chalicelib.jobs.run import Run
 from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.store import JobStore
+from chalicelib.knowledge.clusters import MAX_CONCEPTS, MAX_NAME, MAX_TERMS, Centroid
 from chalicelib.knowledge.searchwords import question
+from chalicelib.knowledge.terms import term_vector
 from chalicelib.library.claims import Claims
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Document, Documents
 from chalicelib.library.removal import Removal
 from chalicelib.library.search import Filter, Found, Search
 from chalicelib.tasks.find_duplicates import find_duplicates
@@ -103,6 +107,54 @@ class Library:
         job = self.job(name, **fields)
         work(self.run(job))
         return self.result(job)
+
+    def clusters(self) -> list[Centroid]:
+        """Return the clusters, the largest first."""
+        return sorted(Clusters(self.table, self.owner).all(), key=lambda cluster: -cluster.size)
+
+    def documents(self) -> list[Document]:
+        """Return all documents."""
+        return Documents(self.table, self.owner).page(limit=100_000).documents
+
+    def unsound(self) -> list[str]:
+        """Return what is wrong with the clusters: each one's sums must be those of its documents."""
+        members: dict[str, list[Document]] = {}
+        for document in self.documents():
+            members.setdefault(document.cluster_id, []).append(document)
+        clusters = {cluster.cluster_id: cluster for cluster in self.clusters()}
+        wrong = [f"{cluster_id}: none such" for cluster_id in members.keys() - clusters.keys()]
+        for cluster_id, cluster in clusters.items():
+            wrong += self._unsound(cluster, members.get(cluster_id, []))
+        return wrong
+
+    def _unsound(self, cluster: Centroid, members: list[Document]) -> list[str]:
+        vectors = [term_vector(self.objects.get(document.text_key).decode()) for document in members]
+        weights: Counter[str] = Counter()
+        for vector in vectors:
+            weights.update(vector)
+        names = Counter(str(concept["name"])[:MAX_NAME] for one in members for concept in one.concepts)
+        error = 1e-4 * (cluster.version + 2) ** 0.5 + 1e-4
+        wrong = [] if cluster.size == len(members) else [f"size {cluster.size} of {len(members)}"]
+        cut = len(weights) > MAX_TERMS or len(names) > MAX_CONCEPTS
+        for term, weight in weights.items():
+            kept = cluster.weights.get(term)
+            if kept is None and not cut and weight > 0.01:
+                wrong.append(f"{term} is missing")
+            if kept is not None and (kept > weight + error or (not cut and kept < weight - error)):
+                wrong.append(f"{term} weighs {kept}, not {weight}")
+        for name, count in cluster.concept_counts.items():
+            if count > names[name] or (not cut and count < names[name]):
+                wrong.append(f"{name} counts {count}, not {names[name]}")
+        wrong += [f"{term} is nobody's" for term in cluster.weights.keys() - weights.keys()]
+        where = self.documents_of(cluster.cluster_id)
+        if sorted(where) != sorted(one.doc_id for one in members):
+            wrong.append("the index names other documents")
+        return [f"{cluster.cluster_id} {cluster.name}: {entry}" for entry in wrong]
+
+    def documents_of(self, cluster_id: str) -> list[str]:
+        """Return the documents of a cluster, by the index."""
+        page = Documents(self.table, self.owner).of_cluster(cluster_id, limit=100_000)
+        return [document.doc_id for document in page.documents]
 
     def search(self, q: str, *, limit: int = 100, **wanted: Any) -> list[str]:
         """Return the ids of the documents that are found, the best first."""

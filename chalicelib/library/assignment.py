@@ -1,0 +1,126 @@
+"""Which cluster a document joins, at a price that does not grow with the library.
+
+One query reads the library's counts and the clusters that came after the directory was made; the directory, which a
+process reads once, names a few candidates among the others; one batch read gets these. A library too young to have a
+directory is read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from chalicelib.aws.expressions import Item
+from chalicelib.aws.table import Table
+from chalicelib.errors import TransientError
+from chalicelib.jobs.job import new_id, now_ms
+from chalicelib.knowledge.clusters import CATCH_ALL, MAX_CLUSTERS, Centroid, founded, joined, nearest
+from chalicelib.knowledge.directory import Directory
+from chalicelib.library.clusters import Clusters, cluster_key, from_item
+from chalicelib.library.directory import Generation, StoredDirectory
+from chalicelib.library.documents import counts_key, partition
+from chalicelib.logs import logger
+
+# Clusters that are not in the directory: the newest so many are looked at, and from so many on it is made anew.
+RECENT: Final = 64
+REPLACED_AT: Final = 24
+_TRIES: Final = 3
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a document goes."""
+
+    # The cluster as it was read; None: `after` is new.
+    before: Centroid | None
+    # The cluster with the document.
+    after: Centroid
+
+
+class _Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What one assignment looks at."""
+
+    # What the directory does not have.
+    recent: list[Centroid]
+    generation: Generation
+    directory: Directory | None
+
+
+class Assignment:
+    """Finds clusters for documents of one owner."""
+
+    def __init__(self, table: Table, owner: str) -> None:
+        self.table = table
+        self.owner = owner
+        self.clusters = Clusters(table, owner)
+        self._stored = StoredDirectory(table, owner)
+        self._stale: Generation | None = None
+
+    def choose(self, vector: Mapping[str, float], concepts: list[str], *, without: str = "") -> Choice:
+        """Return the cluster that a document joins, or founds. `without` names one that is out of question."""
+        if not vector:
+            return self.outside(vector, concepts)
+        sight = self._look()
+        candidates = {centroid.cluster_id: centroid for centroid in sight.recent}
+        if sight.directory:
+            wanted = [cluster_id for cluster_id in sight.directory.shortlist(vector) if cluster_id != without]
+            candidates |= self.clusters.find_many(wanted)
+        candidates.pop(without, None)
+        full = self._number(sight) >= MAX_CLUSTERS
+        before = nearest(vector, candidates.values(), threshold=0.0 if full else None)
+        if before is None and full:
+            return self.outside(vector, concepts)
+        after = joined(before, vector, concepts) if before else founded(new_id(), vector, concepts)
+        return Choice(before=before, after=after)
+
+    def outside(self, vector: Mapping[str, float], concepts: list[str]) -> Choice:
+        """Return the cluster of what belongs nowhere, with the document."""
+        before = self.clusters.find(CATCH_ALL)
+        if before:
+            return Choice(before=before, after=joined(before, vector, concepts))
+        # Its id is used again when it was emptied, its versions never are.
+        return Choice(before=None, after=founded(CATCH_ALL, vector, concepts, version=now_ms()))
+
+    def follow_up(self) -> None:
+        """Make the directory anew if the last choice has seen that it is time. Failing does no harm."""
+        if self._stale is None:
+            return
+        try:
+            self._stored.replace(self._stale, self.clusters.all)
+        except TransientError as error:
+            logger.warning("directory not made", extra={"owner": self.owner, "cause": error.message})
+
+    def _number(self, sight: _Sight) -> int:
+        """Return how many clusters there are, about, and note whether the directory should be made anew."""
+        known = set(sight.directory.cluster_ids) if sight.directory else set()
+        new = sum(centroid.cluster_id not in known for centroid in sight.recent)
+        self._stale = sight.generation if new >= REPLACED_AT else None
+        return len(known) + new
+
+    def _look(self) -> _Sight:
+        """Read the counts, and the clusters that are not in the directory."""
+        guess = self._stored.last_seen()
+        for _ in range(_TRIES):
+            page = self.table.query(
+                ("pk", partition(self.owner)),
+                # `COUNTS` sorts right behind the newest cluster.
+                sort=("sk", "between", (cluster_key(self.owner, guess.since)[1], counts_key(self.owner)[1])),
+                limit=1 + RECENT,
+                forward=False,
+            )
+            generation, recent = _read(page.items)
+            if not generation.generation:
+                everything = recent if page.next_key is None and not guess.since else self.clusters.all()
+                return _Sight(recent=everything, generation=generation, directory=None)
+            directory = self._stored.load(generation)
+            if directory is not None and guess == generation:
+                return _Sight(recent=recent, generation=generation, directory=directory)
+            guess = generation
+        return _Sight(recent=self.clusters.all(), generation=guess, directory=None)
+
+
+def _read(items: list[Item]) -> tuple[Generation, list[Centroid]]:
+    """Return what the row of counts says, and the clusters behind it."""
+    counts = next((item for item in items if item["sk"] == "COUNTS"), None)
+    return Generation.of(counts), [from_item(item) for item in items if item is not counts]
