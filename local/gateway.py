@@ -98,8 +98,23 @@ class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
         self.request_version = self.protocol_version
         unknown_method = code == HTTPStatus.NOT_IMPLEMENTED
         text = message or HTTPStatus(code).phrase
-        error = MethodNotAllowed("No address takes this method.") if unknown_method else InvalidRequest(text)
-        self._json(error.status if unknown_method else code, {"error": error.as_dict()})
+        if unknown_method:
+            self._not_allowed()
+        else:
+            self._json(code, {"error": InvalidRequest(text).as_dict()})
+
+    def _not_allowed(self) -> None:
+        error = MethodNotAllowed("This address does not take that method.")
+        self._json(error.status, {"error": error.as_dict()}, allow=self._allowed())
+
+    def _allowed(self) -> str:
+        """Return which methods the address takes (RFC 9110: a 405 says so)."""
+        converter = self.local_gateway.event_converter
+        try:
+            route = converter._route_matcher.match_route(urlsplit(self.path).path).route
+        except ValueError:
+            return "GET, POST, PUT, DELETE"
+        return ", ".join(self.local_gateway._app_object.routes[route])
 
     def _generic_handle(self) -> None:
         self.deadline.allow(BODY_SECONDS)
@@ -125,6 +140,7 @@ class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
         self.close_connection = True
         self.send_response(HTTPStatus.METHOD_NOT_ALLOWED)
         self.send_header("Content-Length", "0")
+        self.send_header("Allow", self._allowed())
         self.send_header("Connection", "close")
         self.end_headers()
 
@@ -221,11 +237,13 @@ class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
             self.end_headers()
             self.wfile.flush()
 
-    def _json(self, status: int, body: Any) -> None:
-        self._raw(status, json.dumps(body).encode(), "application/json")
+    def _json(self, status: int, body: Any, *, allow: str = "") -> None:
+        self._raw(status, json.dumps(body).encode(), "application/json", allow=allow)
 
-    def _raw(self, status: int, body: bytes, content_type: str) -> None:
+    def _raw(self, status: int, body: bytes, content_type: str, *, allow: str = "") -> None:
         self.send_response(status)
+        if allow:
+            self.send_header("Allow", allow)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")

@@ -92,8 +92,8 @@ def job_filter(given: Mapping[str, Any]) -> Filter:
     since, until = moment(given, "since"), moment(given, "until")
     if since is not None and until is not None and since > until:
         raise InvalidRequest("since is later than until.", field="since")
-    q = given.get("q") or ""
-    if len(q) > _MAX_QUERY or (q and not words(q)):
+    q = given.get("q")
+    if q is not None and (len(q) > _MAX_QUERY or not words(q)):
         raise InvalidRequest(f"q is 1 to {_MAX_QUERY} characters with a letter or digit.", field="q")
     return Filter(
         state=_one_of(given, "state", (*State, WAITING)),
@@ -101,7 +101,7 @@ def job_filter(given: Mapping[str, Any]) -> Filter:
         queue=_one_of(given, "queue", tuple(queue for queue in QUEUES if queue != "intake")),
         since=since,
         until=until,
-        q=q,
+        q=q or "",
         batch=given.get("batch") or "",
     )
 

@@ -97,6 +97,18 @@ def test_a_body_where_none_belongs_hides_no_second_request(gateway: Gateway, pat
     assert status(gateway, request) == 404
 
 
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS", "HEAD", "BREW"])
+def test_a_method_that_no_address_takes_is_told_which_ones_this_one_takes(
+    gateway: Gateway, method: str
+) -> None:
+    with connect(gateway) as client:
+        client.sendall(f"{method} /upload_file HTTP/1.1\r\n{HOST}\r\n".encode())
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: POST\r\n" in answer
+
+
 def test_good_requests_on_one_connection_have_one_answer_each(gateway: Gateway) -> None:
     posts = "".join(
         f"POST /upload_file HTTP/1.1\r\n{HOST}Content-Length: {size}\r\n\r\n{'x' * size}"
