@@ -124,6 +124,10 @@ class RunningStack:
         """A client signed in as the local user, or as `user`."""
         return Client(self.url, self.token_of(user) if user else self.token)
 
+    def client_of(self, token: str) -> Client:
+        """A client with this token."""
+        return Client(self.url, token)
+
     def token_of(self, user: str) -> str:
         """A token that `syncboard token` prints."""
         command = [sys.executable, "-m", "syncboard.cli", "token", "--user", user, "--data", str(self.data)]

@@ -41,9 +41,9 @@ export function backoff(attempt) {
 }
 
 /**
- * Call the API. Returns {status, data, etag, retryAfter}: `data` is the JSON (null at 304), `retryAfter` seconds or
- * null. Throws ApiError. Options: `method`, `body` (sent as JSON), `etag` (for If-None-Match), `headers`, `attempts`
- * (how often to try, default 4), `open` (no token is sent).
+ * Call the API. Returns {status, data, etag, retryAfter}: `data` is the JSON (null at 204 and 304), `retryAfter`
+ * seconds or null. Throws ApiError. Options: `method`, `body` (sent as JSON), `etag` (for If-None-Match), `headers`, `attempts`
+ * (how often to try, default 4), `open` (no token is sent), `raw` (`data` is the text as it came).
  */
 export async function request(path, options = {}) {
   const attempts = options.attempts ?? 4;
@@ -57,13 +57,21 @@ export async function request(path, options = {}) {
   }
 }
 
+/** A key that makes a repeated POST, after a lost answer, the same job and not a second one. */
+export function randomKey() {
+  // Not crypto.randomUUID: it is missing where a page is served without HTTPS from another machine.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+}
+
 const passing = (error) => error.type === "connection_lost" || PASSING.has(error.status);
 
 async function signedCall(path, options) {
   const token = options.open ? null : session.token;
   const response = await send(path, options, token);
-  if (response.status !== 401 || options.open) return read(response);
-  if (await session.refused(token)) return read(await send(path, options, session.token));
+  if (response.status !== 401 || options.open) return read(response, options);
+  if (await session.refused(token)) return read(await send(path, options, session.token), options);
   throw new ApiError("You are signed out. Sign in and try again.", { type: "unauthorized", status: 401 });
 }
 
@@ -89,10 +97,13 @@ async function send(path, { method = "GET", body, etag, headers = {} }, token) {
   }
 }
 
-async function read(response) {
+async function read(response, { raw = false }) {
   const after = Number.parseFloat(response.headers.get("Retry-After") ?? "");
   const retryAfter = Number.isFinite(after) && after >= 0 ? after : null;
   if (response.status === 304) return { status: 304, data: null, etag: null, retryAfter };
+  const { headers } = response;
+  if (response.status === 204) return { status: 204, data: null, etag: null, retryAfter };
+  if (raw && response.ok) return { status: response.status, data: await response.text(), headers, retryAfter };
   const data = await readJson(response);
   if (!response.ok || data === null) throw asError(response, data, retryAfter);
   return { status: response.status, data, etag: response.headers.get("ETag"), retryAfter };

@@ -1,38 +1,45 @@
 /**
  * Start of the page: sign-in, sections and what surrounds them.
- * A section is a module with `title` and `open(root, parameters)`, which returns what undoes it. To add one, name it
- * in SECTIONS.
+ * A section is a module with `title` and `open(root, parameters, query)`, which returns what undoes it; `wide` gives it
+ * more room. Its address is `#/path/parameter/…?query`. To add one, name it in SECTIONS. Sections are loaded when they
+ * are opened: each module is a request, and on AWS a call of the API's function.
  */
 
 import { connection } from "./api.js";
-import { announce, el, icon } from "./dom.js";
+import { announce, button, el, icon, notice } from "./dom.js";
 import { refreshTimes } from "./format.js";
 import { showHealth } from "./health.js";
 import { jobs } from "./jobs.js";
 import { watchHistory } from "./polling.js";
 import { session } from "./session.js";
 import { forgetUploads } from "./uploads.js";
-import * as add from "./view_add.js";
-import * as documents from "./view_documents.js";
-import * as jobList from "./view_jobs.js";
 import * as signIn from "./view_signin.js";
 
 /** In the order of the navigation. `path` is the first part of the address after `#/`. */
 const SECTIONS = [
-  { path: "add", symbol: "add", view: add },
-  { path: "jobs", symbol: "jobs", view: jobList },
-  { path: "documents", symbol: "document", view: documents },
+  { path: "add", symbol: "add", title: "Add", load: () => import("./view_add.js") },
+  { path: "jobs", symbol: "jobs", title: "Jobs", load: () => import("./view_jobs.js") },
+  { path: "search", symbol: "search", title: "Search", load: () => import("./view_search.js") },
+  { path: "documents", symbol: "document", title: "Documents", load: () => import("./view_documents.js") },
+  { path: "topics", symbol: "cluster", title: "Topics", load: () => import("./view_topics.js") },
+  { path: "duplicates", symbol: "copies", title: "Duplicates", load: () => import("./view_duplicates.js") },
+  { path: "ideas", symbol: "idea", title: "Ideas", load: () => import("./view_ideas.js") },
+  { path: "insights", symbol: "chart", title: "Insights", load: () => import("./view_insights.js") },
 ];
 
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
 const running = el("span", { class: "nav-count", hidden: true });
 let close = () => {};
+/** What was shown last, so that a section that comes late is left out. */
+let shown = null;
 
 function route() {
-  const [path, ...parameters] = location.hash.replace(/^#\/?/, "").split("/").map(decode);
+  const [, where, query = ""] = /^#?\/?([^?]*)\??(.*)$/s.exec(location.hash);
+  const [path, ...parameters] = where.split("/").map(decode);
   const section = SECTIONS.find((one) => one.path === path) ?? SECTIONS[0];
-  return { section, parameters: section.path === path ? parameters : [] };
+  const known = section.path === path;
+  return { section, parameters: known ? parameters : [], query: new URLSearchParams(known ? query : "") };
 }
 
 function decode(part) {
@@ -44,43 +51,86 @@ function decode(part) {
 }
 
 /** Show the section that the address names, or the sign-in form. `moved`: the user went there, so focus follows. */
-function show({ moved }) {
-  const { section, parameters } = route();
+async function show({ moved }) {
+  const { section, parameters, query } = route();
   const signedIn = session.token !== null;
-  const view = signedIn ? section.view : signIn;
+  const mine = Symbol("shown");
+  shown = mine;
   close();
+  close = () => {};
   main.replaceChildren();
-  for (const link of byId("nav").querySelectorAll("a")) {
-    if (link.dataset.path === section.path) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+  showSurroundings(section, query, signedIn);
+  let view = signIn;
+  try {
+    if (signedIn) view = await section.load();
+  } catch {
+    // The module could not be fetched; a browser may remember that, so the page is loaded anew.
+    const again = button("Load the page again", () => location.reload());
+    if (shown === mine) main.replaceChildren(notice("error", "This part of the page can’t be loaded.", again));
+    return;
   }
-  byId("shell").dataset.signedIn = String(signedIn);
-  byId("nav").hidden = byId("account").hidden = !signedIn;
-  byId("account-name").textContent = session.user ?? "Signed in";
+  if (shown !== mine) return; // The user has gone elsewhere meanwhile.
+  main.classList.toggle("wide", view.wide === true);
   document.title = `${view.title} · SyncBoard`;
-  close = view.open(main, parameters);
+  close = view.open(main, parameters, query);
   if (!moved) return;
   window.scrollTo(0, 0);
-  (main.querySelector("h1") ?? main).focus({ preventScroll: true });
+  if (!main.contains(document.activeElement)) (main.querySelector("h1") ?? main).focus({ preventScroll: true });
+}
+
+/** Bring what surrounds the section up to date. */
+function showSurroundings(section, query, signedIn) {
+  for (const link of byId("nav").querySelectorAll("a")) {
+    if (link.dataset.path !== section.path) {
+      link.removeAttribute("aria-current");
+      continue;
+    }
+    link.setAttribute("aria-current", "page");
+    // On a narrow screen the sections are a strip that scrolls.
+    const strip = link.parentElement;
+    strip.scrollLeft = link.offsetLeft - (strip.clientWidth - link.offsetWidth) / 2;
+  }
+  byId("shell").dataset.signedIn = String(signedIn);
+  for (const id of ["nav", "account", "find", "find-link"]) byId(id).hidden = !signedIn;
+  byId("find-words").value = (section.path === "search" && query.get("q")) || "";
+  byId("account-name").textContent = session.user ?? "Signed in";
 }
 
 function buildNavigation() {
-  const links = SECTIONS.map(({ path, symbol, view }) =>
+  const links = SECTIONS.map(({ path, symbol, title }) =>
     el(
       "a",
       { href: `#/${path}`, data: { path } },
       icon(symbol),
-      el("span", { text: view.title }),
+      el("span", { text: title }),
       path === "jobs" && running,
     ),
   );
   byId("nav").append(...links);
+  byId("find-link").append(icon("search"));
 }
 
 function countRunning() {
   const number = jobs.running;
   running.hidden = number === 0;
   running.replaceChildren(String(number), el("span", { class: "visually-hidden", text: " running" }));
+}
+
+/** The search that is there in every section, and its key: a slash, as elsewhere. */
+function offerSearch() {
+  const words = byId("find-words");
+  byId("find").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const q = words.value.trim();
+    location.hash = q ? `#/search?q=${encodeURIComponent(q)}` : "#/search";
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select, dialog, [contenteditable]");
+    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey || !session.token) return;
+    event.preventDefault();
+    if (words.checkVisibility()) words.focus();
+    else location.hash = "#/search";
+  });
 }
 
 /** The history is read at the start, so that jobs of before a reload are counted and followed. */
@@ -110,6 +160,7 @@ function changeUser() {
 
 async function start() {
   buildNavigation();
+  offerSearch();
   showHealth(byId("health"));
   await session.start();
   show({ moved: false });

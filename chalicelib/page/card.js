@@ -1,9 +1,11 @@
 /** One file or job as a card: its state, a bar while it runs, then its result or its error. */
 
+import { request } from "./api.js";
 import { announce, button, el, icon, setText } from "./dom.js";
 import { between, bytes, duration, relativeTime, shortAddress, words } from "./format.js";
 import { isFinal, jobs } from "./jobs.js";
-import { resubmit } from "./uploads.js";
+import { errorOf, resultOf } from "./outcome.js";
+import { watch } from "./polling.js";
 
 /** Look and wording per state: `kind` chooses the colour. */
 const STATES = {
@@ -33,8 +35,6 @@ const STAGES = {
   saving: "Saving",
 };
 
-const CHIPS = 8;
-
 const stateOf = (entry) =>
   entry.phase && entry.phase !== "sent" && !isFinal(entry.job?.state)
     ? entry.phase
@@ -49,27 +49,6 @@ export function titleOf({ file, job }) {
     job?.result?.filename ??
     (address && shortAddress(address)) ??
     words(job?.task ?? "Job")
-  );
-}
-
-/** Concepts as a list of chips. `limit`: how many before "+ n more"; `full`: with category and confidence. */
-export function conceptChips(concepts, { limit = Infinity, full = false } = {}) {
-  if (!concepts?.length) return null;
-  const chips = concepts.slice(0, limit).map((concept) => conceptChip(concept, full));
-  if (concepts.length > limit)
-    chips.push(el("li", { class: "chip more", text: `+ ${concepts.length - limit} more` }));
-  return el("ul", { class: "chips", "aria-label": "Concepts" }, ...chips);
-}
-
-function conceptChip(concept, full) {
-  const { name = String(concept), category, confidence } = typeof concept === "object" ? concept : {};
-  const share = Number.isFinite(confidence) && `${Math.round(confidence * 100)} %`;
-  const note = full && [category, share].filter(Boolean).join(" · ");
-  return el(
-    "li",
-    { class: "chip" },
-    el("span", { text: name }),
-    note && el("span", { class: "chip-note", text: ` ${note}` }),
   );
 }
 
@@ -88,11 +67,13 @@ export class Card {
     this.bar = el("progress", { max: 100, value: 0, "aria-labelledby": id });
     this.message = el("span", { class: "card-message" });
     this.percent = el("span", { class: "card-percent" });
+    this.cancel = button("Cancel", () => this.#cancel(), { kind: "quiet tiny" });
+    this.cancel.setAttribute("aria-describedby", id);
     this.running = el(
       "div",
       { class: "card-running" },
       this.bar,
-      el("p", { class: "card-line" }, this.message, this.percent),
+      el("p", { class: "card-line" }, this.message, this.percent, this.cancel),
     );
     this.outcome = el("div", { class: "card-outcome" });
     const head = el("div", { class: "card-head" }, this.title, this.badge);
@@ -130,7 +111,23 @@ export class Card {
     if (this.bar.value !== entry.percent) this.bar.value = entry.percent;
     setText(this.message, messageOf(entry, state));
     setText(this.percent, `${Math.floor(entry.percent)} %`);
+    // What this tab has yet to upload is not the service's to cancel.
+    this.cancel.hidden = !entry.job || (entry.phase !== null && entry.phase !== "sent");
     this.#showFacts();
+  }
+
+  async #cancel() {
+    this.cancel.disabled = true;
+    const { job_id: id } = this.entry.job;
+    try {
+      const { data } = await request(`./jobs/${encodeURIComponent(id)}`, { method: "DELETE" });
+      jobs.put(data, true);
+      watch(id);
+    } catch (error) {
+      announce(error.message); // Most likely it has ended meanwhile, which shows by itself.
+    } finally {
+      this.cancel.disabled = false;
+    }
   }
 
   #showFacts() {
@@ -175,74 +172,6 @@ function messageOf({ sent, size, job, note, phase }, state) {
   if (stage === "awaiting_upload" && phase === "sent") return "Uploaded, waiting to be noticed";
   return message || STAGES[stage] || (stage ? words(stage) : "Waiting");
 }
-
-function resultOf({ job }) {
-  const result = job.result ?? {};
-  const copyOf = typeof result.duplicate_of === "object" ? result.duplicate_of?.doc_id : result.duplicate_of;
-  const cluster = result.cluster_name || result.cluster_id;
-  const links = [
-    cluster &&
-      el(
-        "span",
-        { class: "cluster" },
-        icon("cluster"),
-        el("span", { class: "visually-hidden", text: "Topic: " }),
-        cluster,
-      ),
-    result.doc_id && documentLink("Open document", result.doc_id),
-    copyOf && documentLink("Same content as an earlier document", copyOf),
-  ].filter(Boolean);
-  const warnings = (job.warnings ?? []).map((warning) =>
-    el("p", { class: "card-warning" }, icon("alert"), warningText(warning)),
-  );
-  return [
-    conceptChips(result.concepts, { limit: CHIPS }),
-    ...warnings,
-    links.length > 0 && el("div", { class: "card-links" }, ...links),
-  ];
-}
-
-/** A warning is a sentence, or an object that has one. */
-export const warningText = (warning) => warning?.message ?? String(warning);
-
-function documentLink(label, id) {
-  return el("a", { href: `#/documents/${encodeURIComponent(id)}` }, label, icon("next"));
-}
-
-function errorOf(entry) {
-  const error = entry.problem ?? entry.job?.error ?? {};
-  const message =
-    entry.problem?.message ?? entry.job?.meta?.error ?? error.message ?? "It failed without saying why.";
-  if (error.type === "password_required" && entry.file) {
-    return [el("p", { class: "error-message", text: message }), passwordForm(entry)];
-  }
-  return [
-    el("p", { class: "error-message", text: message }),
-    typeof error.retryable === "boolean" && el("p", { class: "error-hint", text: hintOf(error.retryable) }),
-    error.retryable &&
-      entry.file &&
-      button("Upload again", () => resubmit(entry), { kind: "small", symbol: "retry" }),
-  ];
-}
-
-function passwordForm(entry) {
-  const id = `password-${entry.key}`;
-  const input = el("input", { type: "password", id, autocomplete: "off", required: true });
-  const submit = (event) => {
-    event.preventDefault();
-    resubmit(entry, input.value);
-  };
-  return el(
-    "form",
-    { class: "password", on: { submit } },
-    el("label", { for: id, text: "Password of the file" }),
-    input,
-    el("button", { class: "button small", type: "submit", text: "Open" }),
-  );
-}
-
-const hintOf = (retryable) =>
-  retryable ? "This may pass: trying again can help." : "Trying again with the same file won’t help.";
 
 /** A list of cards that follows a list of entries, which `entries` returns. */
 export class CardList {

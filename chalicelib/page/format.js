@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 
 const RELATIVE = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 const NUMBER = new Intl.NumberFormat("en");
+const SMALL = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 const ABSOLUTE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 /** Unit and its length in seconds, longest first. */
 const UNITS = [
@@ -27,9 +28,33 @@ export function bytes(count) {
   return unit === 0 && value === 1 ? "1 byte" : `${text} ${names[unit]}`;
 }
 
-/** 1234 words → "1,234 words"; one → "1 word". */
-export function count(number, noun) {
-  return `${NUMBER.format(number)} ${noun}${number === 1 ? "" : "s"}`;
+/** 1234 words → "1,234 words"; one → "1 word". `many` where the plural takes more than an s. */
+export function count(value, noun, many = `${noun}s`) {
+  return `${NUMBER.format(value)} ${value === 1 ? noun : many}`;
+}
+
+/** 1234.5 → "1,235". */
+export const number = (value) => NUMBER.format(Math.round(value));
+
+/** 0.912 → "91 %"; never 100 % of what is not all, nor 0 % of what is something. */
+export function percent(share) {
+  if (share > 0.995 && share < 1) return "99 %";
+  if (share > 0 && share < 0.005) return "1 %";
+  return `${Math.round(share * 100)} %`;
+}
+
+/** Dollars as far as they say something: 12.3 → "$12.30", 0.00042 → "$0.00042". */
+export function dollars(value) {
+  if (!value) return "$0";
+  return `$${value >= 0.1 ? value.toFixed(2) : SMALL.format(value)}`;
+}
+
+/** Seconds into a recording → "1:02:03" or "2:03". */
+export function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const two = (value) => String(value).padStart(2, "0");
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];
+  return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
 /** Seconds → "0.4 s", "12 s", "3 min 5 s", "2 h 10 min". */

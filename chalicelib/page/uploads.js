@@ -2,7 +2,7 @@
  * From a File to a job: ask for an upload, post the file to where the answer says, follow the job.
  */
 
-import { ApiError, backoff, pause, request } from "./api.js";
+import { ApiError, backoff, pause, randomKey, request } from "./api.js";
 import { announce } from "./dom.js";
 import { bytes, count } from "./format.js";
 import { jobs } from "./jobs.js";
@@ -100,13 +100,6 @@ async function register(file, password) {
     headers: { "Idempotency-Key": randomKey() },
   });
   return data;
-}
-
-function randomKey() {
-  // Not crypto.randomUUID: it is missing where a page is served without HTTPS from another machine.
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  ).join("");
 }
 
 /** Post the file; a lost connection is tried again (a second arrival of the same upload does no harm). */
