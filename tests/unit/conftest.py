@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from moto import mock_aws
 
 from chalicelib import settings
 from chalicelib.api import tokens
+from chalicelib.aws.expressions import Item, Put
+from chalicelib.aws.table import ConditionFailed, DynamoTable
 from infra.templates import DATA, read
 from tests import contracts
 from tests.caches import forget
@@ -63,6 +65,7 @@ def in_memory_aws(secret: Path) -> Iterator[None]:
         patch.setenv("SYNCBOARD_JWT_SECRET", f"file:{secret}")
         create_table("unit-table")
         boto3.client("s3").create_bucket(Bucket="unit-bucket")
+        patch.setattr(DynamoTable, "put_new", put_new_one_by_one)
         forget()
         yield
     forget()
@@ -72,6 +75,17 @@ def in_memory_aws(secret: Path) -> Iterator[None]:
 def _aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with in_memory_aws(tmp_path_factory.mktemp("secret") / "jwt-secret"):
         yield
+
+
+def put_new_one_by_one(table: DynamoTable, items: Sequence[Item]) -> set[int]:
+    """Do what `put_new` does: moto's PartiQL takes no parameters in an INSERT."""
+    refused = set()
+    for place, item in enumerate(items):
+        try:
+            table.write(Put(item=item, new=True))
+        except ConditionFailed:
+            refused.add(place)
+    return refused
 
 
 def create_table(name: str) -> None:
