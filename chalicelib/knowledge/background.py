@@ -91,6 +91,18 @@ def generic_tails() -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
+def fillers() -> frozenset[str]:
+    """Return numbers, units and sounds, in lower case: they end a phrase as function words do."""
+    return _sections("generic.txt")["filler"]
+
+
+@lru_cache(maxsize=1)
+def calendar() -> frozenset[str]:
+    """Return months and weekdays as they are written: "May" is one, "may" is not."""
+    return _sections("generic.txt")["calendar"]
+
+
+@lru_cache(maxsize=1)
 def code_keywords() -> frozenset[str]:
     """Return keywords and usual short names of programming languages: def, self, args."""
     return _sections("generic.txt")["keyword"]

@@ -23,6 +23,8 @@ _LANGUAGES: Final = {
     "sh": "Bash", "bash": "Bash", "ps1": "PowerShell", "html": "HTML", "css": "CSS", "scss": "Sass", "dart": "Dart",
     "m": "MATLAB", "f90": "Fortran", "vhd": "VHDL", "v": "Verilog", "sol": "Solidity", "zig": "Zig", "tex": "LaTeX",
 }  # fmt: skip
+# Categories of the lexicon whose names may stand for themselves as identifiers.
+_PRODUCTS: Final = frozenset(("framework", "library", "database", "platform", "tool"))
 # By content, for code without a telling name: the language with the most matches, at least two.
 _SIGNS: Final = {
     "Python": r"^[ \t]*(?:def \w+\(.*\).*:|class \w+.*:|from [\w.]+ import |import \w+$|elif |if __name__)",
@@ -62,7 +64,7 @@ class Code(NamedTuple):
     imports: list[str]
     # Comments and docstrings, as prose.
     prose: str
-    # Words of the identifiers, a BREAK after each identifier.
+    # Words of the identifiers, a BREAK after each identifier; one that is a product's name stands as it is, once.
     names: list[str]
 
 
@@ -109,7 +111,11 @@ def _names(code: str) -> list[str]:
     words: list[str] = []
     keywords = background.code_keywords()
     for name, count in Counter(_NAME.findall(code)).items():
-        if len(name) > MAX_TOKEN or name.lower() in keywords or spelled(name):
+        if len(name) > MAX_TOKEN or name.lower() in keywords:
+            continue
+        if entries := spelled(name):
+            # `image: redis`, `postgres.connect()`; but no `requests` or `go`, whose spelling is an ordinary word's.
+            words += [name, BREAK] if any(e.category in _PRODUCTS and not e.exact for e in entries) else []
             continue
         parts = [part.lower() for part in subwords(name) if len(part) > 2 and part.lower() not in keywords]
         words += [*parts, BREAK] * min(count, MAX_COUNT) if parts else []

@@ -50,7 +50,7 @@ _MACHINE_TEXT: Final = (
     r"!?\[\[?(?=[^\[\]\n]{0,200}+\]\()|\]\([^)\s\[\]]{0,500}+(?: \"[^\"\n]{0,200}+\")?\)",
     r"\b(?:https?|ftps?|file|s3|git|ssh|mailto|doi):/{0,2}[^\s<>\"')\]]+|\bwww\.[^\s<>\"')\]]+",
     r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+",
-    r"\b(?:[\w-]{1,63}\.){1,6}(?:com|org|net|edu|gov|mil|uk|local|localdomain|arpa)\b",
+    r"\b(?:[\w-]{1,63}\.){1,6}(?:com|org|net|edu|gov|mil|uk|local|localdomain|arpa)\b(?:/[^\s<>\"')\]]*)?",
     r"(?<![\w.])(?:~|\.{1,2})?/[\w.-]+(?:/[\w.-]+)+/?|\b[A-Za-z]:\\[\w\\.-]+",
     r"\\(?:cite\w*|ref|eqref|label|usepackage|documentclass|bibliography\w*|begin|end)\*?"
     r"(?:\[[^\]\n]{0,200}\])?\{[^}\n]{0,200}\}|\\[a-zA-Z]+",
@@ -58,7 +58,37 @@ _MACHINE_TEXT: Final = (
 _SOFT_HYPHEN: Final = re.compile("[\u00ad\ufffe\u0002]\n?")
 _BROKEN_WORD: Final = re.compile(r"(?<=[a-zà-ÿ]{2})-\n[ \t]*(?=[a-zà-ÿ]{2})")
 _SHORT_LINE: Final = re.compile(r"^([^\n]{1,45})\n(?=[ \t]*[A-Z0-9])", re.MULTILINE)
-_CONTRACTED: Final = frozenset(("ve", "re", "ll", "d", "m", "t"))
+# Articles and pronouns of Romance languages that lose their vowel: l'eau, d'une, s'est, qu'il, dell'arte.
+_ELIDED: Final = frozenset(
+    (
+        "l",
+        "d",
+        "s",
+        "n",
+        "j",
+        "c",
+        "m",
+        "t",
+        "qu",
+        "jusqu",
+        "lorsqu",
+        "puisqu",
+        "dell",
+        "nell",
+        "all",
+        "un",
+        "sull",
+    )
+)
+# Numbers of forms, ids and hashes in pieces: three digits and letters in one token, but for one name and number
+# (SHA-256, ISO-8601, ES2015).
+_DIGITS: Final = re.compile(r"\d")
+_NUMBERED: Final = re.compile(r"[^\W\d_]{1,8}-?\d{1,4}[a-z]?")
+# What a program has numbered: Sheet1, item-4, col2.
+_COUNTED: Final = re.compile(
+    r"(?i)(?:sheet|table|tab|col(?:umn)?|row|item|sub-?item|class|fig(?:ure)?|page|slide|chapter|section|test|image|img|dsc"
+    r"|untitled|shape|rectangle|field|line|step)-?\d+"
+)
 # Three of these in a word mean base64 or an identifier: "bnRlbnQuCg".
 _HUMP: Final = re.compile(r"[a-z][A-Z]")
 _CAMEL: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zà-ÿ]+|[A-Z]|[^\W\d_A-Za-zà-ÿ]+")
@@ -118,15 +148,21 @@ def tokens(text: str) -> list[str]:
 
 
 def _word(word: str) -> str:
-    """Drop a possessive; return BREAK for contractions, code (`a_b`) and tokens that are data, not words."""
-    if len(word) > MAX_TOKEN or "_" in word or len(_HUMP.findall(word)) > 2:
+    """Drop a possessive or an elided article; return BREAK for contractions, code (`a_b`), ids and other data."""
+    if len(word) > MAX_TOKEN or "_" in word or len(_HUMP.findall(word)) > 2 or _COUNTED.fullmatch(word):
+        return BREAK
+    if len(_DIGITS.findall(word)) > 2 and not _NUMBERED.fullmatch(word):
         return BREAK
     for mark in "'’":
         head, found, tail = word.partition(mark)
-        if found and tail.lower() == "s":
+        if not found:
+            continue
+        if tail.lower() == "s":
             return head
-        if found and tail.lower() in _CONTRACTED:
-            return BREAK
+        if head.lower() in _ELIDED and len(tail) > 2:
+            return tail
+        if word[0].islower() or tail.islower():
+            return BREAK  # "don't", "they've", "o'er"
     return word
 
 

@@ -13,7 +13,7 @@ from chalicelib.knowledge.categories import category
 from chalicelib.knowledge.concepts import ConceptReport, extract_concepts
 from chalicelib.knowledge.identifiers import read_code
 from tests.unit.labelled_documents import Labelled
-from tests.unit.labelled_texts import KEYPHRASES, f1
+from tests.unit.labelled_texts import GUARD, KEYPHRASES, f1
 
 
 def names(text: str, *, title: str = "", kind: str = "text") -> list[str]:
@@ -26,20 +26,23 @@ def categories(text: str, *, title: str = "", kind: str = "text") -> dict[str, s
     }
 
 
-def test_the_labelled_texts_reach_the_quality_floor() -> None:
-    scores = [f1(text) for text in KEYPHRASES]
-    assert sum(scores) / len(scores) >= 0.68  # measured: 0.70
+def test_the_thirty_labelled_texts_reach_the_quality_floor() -> None:
+    assert len(GUARD) == 30
+    scores = [f1(text) for text in GUARD]
+    assert sum(scores) / len(scores) >= 0.64  # measured: 0.656; before the work on real files 0.586
+    first = scores[: len(KEYPHRASES)]
+    assert sum(first) / len(first) >= 0.69  # measured: 0.71
 
 
-@pytest.mark.parametrize("text", KEYPHRASES, ids=lambda text: text.title or "mail")
+@pytest.mark.parametrize("text", GUARD, ids=lambda text: text.title or "mail")
 def test_no_labelled_text_falls_out(text: Labelled) -> None:
-    assert f1(text) >= 0.45  # measured: 0.50 at the worst
+    assert f1(text) >= 0.4  # measured: 0.45 at the worst
 
 
 def test_the_mean_confidence_is_not_above_the_share_that_is_right() -> None:
     confidences: list[float] = []
     right = 0.0
-    for text in KEYPHRASES:
+    for text in GUARD:
         report = extract_concepts(text.text, title=text.title, kind=text.kind)
         confidences += [concept.confidence for concept in report.concepts]
         right += f1(text) * (len(report.concepts) + len(text.expected)) / 2
@@ -263,7 +266,9 @@ def test_ten_megabytes_of_anything_take_a_bounded_time(unit: str, kind: str) -> 
     text = unit * (10_000_000 // len(unit))
     start = time.process_time()
     extract_concepts(text, kind=kind)
-    assert time.process_time() - start < 2.5  # under 0.6 s here; a quadratic pattern would take minutes
+    assert (
+        time.process_time() - start < 5.0
+    )  # 0.7 s on a quiet machine; a quadratic pattern would take minutes
 
 
 @settings(max_examples=60, deadline=None)
