@@ -1,8 +1,8 @@
 """The API behind its local gateway over moto, in a process of its own: `python -m tests.served FOLDER`.
 
-A real HTTP server with the real routes, without emulator and worker: up in a second. It prints its address, with a
-token behind it, and serves until its standard input ends. Of its own process, because Chalice turns an app that it
-serves into a local one for good.
+A real HTTP server with the real routes, without emulator and worker: up in two seconds, with one of everything for
+the user `demo`. It prints what it is as JSON, and serves until its standard input ends. In a process of its own,
+because Chalice turns an app that it serves into a local one for good.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     # Of the user `demo`.
     token: str
-    # What it printed: its logs, a JSON object a line.
+    # What that user has, by name of the path parameter.
+    ids: dict[str, list[str]]
+    # What it prints: its logs, a JSON object a line.
     log: Path
 
 
@@ -51,22 +53,24 @@ def served(folder: Path, **environment: str) -> Iterator[Served]:
     ):
         assert process.stdout is not None
         try:
-            line = process.stdout.readline().split()
-            assert len(line) == 2, log.read_text(encoding="utf-8")[-3000:]
-            yield Served(url=line[0], token=line[1], log=log)
+            line = process.stdout.readline()
+            assert line, log.read_text(encoding="utf-8")[-3000:]
+            yield msgspec.convert({**msgspec.json.decode(line), "log": log}, Served)
         finally:
             process.communicate()
 
 
 def main(folder: Path) -> None:
     """Serve until standard input ends."""
+    # Logs go to standard output, which is for the note here: nobody reads on, and a full pipe would stop the service.
+    note = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
     # First of all, so that the service finds its settings.
     import tests.conftest  # noqa: F401
     from chalicelib.api import tokens
     from tests.unit.conftest import in_memory_aws
+    from tests.world import make_world
 
-    # The logs go to standard output otherwise, where the address is read.
-    address, sys.stdout = sys.stdout, sys.stderr
     os.environ.setdefault("SYNCBOARD_UPLOAD_PATH", "/_s3")
     with in_memory_aws(folder / "jwt-secret"):
         import app
@@ -74,9 +78,19 @@ def main(folder: Path) -> None:
 
         gateway = make_gateway(app.app, host="127.0.0.1", port=0, samples=folder)
         threading.Thread(target=gateway.serve_forever, daemon=True).start()
-        host, port = gateway.server_address[:2]
-        address.write(f"http://{host!s}:{port} {tokens.issue('demo', seconds=3600)}\n")
-        address.flush()
+        world = make_world("demo", "zwieback")
+        told = {
+            "url": f"http://127.0.0.1:{gateway.server_address[1]}",
+            "token": tokens.issue(world.owner, seconds=3600),
+            "ids": {
+                "job_id": world.jobs,
+                "batch_id": world.batches,
+                "doc_id": world.documents,
+                "cluster_id": world.clusters,
+            },
+        }
+        note.write(f"{msgspec.json.encode(told).decode()}\n")
+        note.flush()
         sys.stdin.read()
         gateway.shutdown()
         gateway.server_close()

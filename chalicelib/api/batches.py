@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from chalice import Response
@@ -30,6 +30,9 @@ routes = Routes(__name__)
 # Of an item's name in an answer, in characters.
 _MAX_NAME = 300
 
+# For openapi.json: what `_submit` checks.
+_ITEMS: Final = {"minItems": 1, "maxItems": MAX_ITEMS}
+
 # Makes the job of one item, as it came, with the wishes of the whole batch; raises what is wrong with it.
 Take = Callable[[Submission, Any, Wishes], Job]
 
@@ -38,14 +41,19 @@ class UploadBatch(Wish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /upload_batch`. Each file is a body of `POST /upload_file`, and read by itself."""
 
     # 1 to 100, each as in the body of `POST /upload_file`.
-    files: Annotated[list[Any], Meta(examples=[[{"filename": "a.md", "content": "IyBB"}]])]
+    files: Annotated[
+        list[Any], Meta(examples=[[{"filename": "a.md", "content": "IyBB"}]], extra_json_schema=_ITEMS)
+    ]
 
 
 class UploadBatchLinks(FileWish, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /upload_batch_urls`. Each link is a text, and read by itself."""
 
     # 1 to 100 links.
-    urls: Annotated[list[Any], Meta(examples=[["https://example.com/a", "https://example.com/b"]])]
+    urls: Annotated[
+        list[Any],
+        Meta(examples=[["https://example.com/a", "https://example.com/b"]], extra_json_schema=_ITEMS),
+    ]
 
 
 @routes.route(

@@ -39,7 +39,13 @@ class Merge(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     # Id of the document that stays.
     keep: Annotated[str, Meta(examples=["01k9zjv8e0n2c6p4r7s8t9v0wx"])]
     # Ids of those that go: 1 to 20.
-    remove: Annotated[list[str], Meta(examples=[["01k9zjv8e1m3d7q5s8t9v0w1yz"]])]
+    remove: Annotated[
+        list[str],
+        Meta(
+            examples=[["01k9zjv8e1m3d7q5s8t9v0w1yz"]],
+            extra_json_schema={"minItems": 1, "maxItems": _MAX_REMOVED},
+        ),
+    ]
 
 
 @routes.route(

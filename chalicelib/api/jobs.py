@@ -42,14 +42,17 @@ class RetryMany(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /jobs/retry`: the parameters of `GET /jobs`."""
 
     # Only failed jobs can be retried.
-    state: Annotated[str, Meta(examples=["FAILURE"])]
+    state: Annotated[str, Meta(extra_json_schema={"enum": ["FAILURE"]}, examples=["FAILURE"])]
     task: str | None = None
     queue: str | None = None
     since: str | None = None
     until: str | None = None
     q: str | None = None
     batch: str | None = None
-    limit: int = requests.MAX_PAGE
+    # Jobs, at most.
+    limit: Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": requests.MAX_PAGE})] = (
+        requests.MAX_PAGE
+    )
     cursor: str | None = None
 
 

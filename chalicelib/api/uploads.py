@@ -43,7 +43,7 @@ class CreateUpload(FileWish, forbid_unknown_fields=True, kw_only=True):
     # Up to 1,024 characters; folders in it are dropped.
     filename: Annotated[str, Meta(examples=["talk.pdf"])]
     # Size of the file in bytes; the form takes no more than this.
-    size: Annotated[int, Meta(examples=[734003])]
+    size: Annotated[int, Meta(examples=[734003], extra_json_schema={"minimum": 1})]
     # Media type that the file will be posted with.
     content_type: Annotated[str, Meta(examples=["application/pdf"])] = "application/octet-stream"
 
