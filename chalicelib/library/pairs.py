@@ -15,7 +15,7 @@ import msgspec
 from chalicelib.aws.expressions import Act, Check, Delete, Item, Key, Present, Put, Update, Write
 from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
 from chalicelib.jobs.job import is_id
-from chalicelib.knowledge.minhash import Likeness, Signature, likeness
+from chalicelib.knowledge.minhash import PACKED_BYTES, Likeness, Signature, likeness
 from chalicelib.library.documents import Document, Documents, document_key
 
 # A document keeps pairs with so many others, those most like it.
@@ -43,7 +43,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
 def signature_of(document: Document) -> Signature | None:
     """Return the signature of a document, or None for one whose text is too short."""
-    return Signature.unpack(document.signature) if document.signature else None
+    packed = document.signature  # one of another length is of another time
+    return Signature.unpack(packed) if len(packed) == PACKED_BYTES else None
 
 
 def compared(newer: str, signature: Signature, others: Iterable[Document]) -> list[tuple[Pair, Document]]:

@@ -18,7 +18,7 @@ from chalicelib.jobs.job import is_id
 from chalicelib.jobs.store import JobStore
 from chalicelib.jobs.transitions import transact_patiently
 from chalicelib.knowledge.clusters import left
-from chalicelib.knowledge.minhash import MAX_CHARACTERS, Signature, signature
+from chalicelib.knowledge.minhash import MAX_CHARACTERS, PACKED_BYTES, Signature, signature
 from chalicelib.knowledge.questions import digest_of
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import upkeep
@@ -179,7 +179,7 @@ class Removal:
         if answers := gone.get("answers"):
             Answers(self.table, self.owner).forget(answers)
         Pairs(self.table, self.owner).remove(doc_id)
-        if gone["signature"]:
+        if len(gone["signature"]) == PACKED_BYTES:
             Bands(self.table, self.owner).withdraw(doc_id, Signature.unpack(gone["signature"]))
 
 

@@ -1,6 +1,6 @@
 """All near duplicates of a library, found anew from the documents' signatures: for pairs that were missed.
 
-Documents are read page by page, 520 bytes of each are kept; then band by band those that share one are compared,
+Documents are read page by page, 270 bytes of each are kept; then band by band those that share one are compared,
 each with `bands.MAX_CANDIDATES` others at most. Near-linear: no document is compared with all others.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 
 from chalicelib.aws.expressions import Item
 from chalicelib.aws.table import Table
-from chalicelib.knowledge.minhash import BANDS, Signature, likeness, packed_band
+from chalicelib.knowledge.minhash import BANDS, PACKED_BYTES, Signature, likeness, packed_band
 from chalicelib.library.bands import MAX_CANDIDATES, MAX_MEMBERS
 from chalicelib.library.documents import document_key, partition
 from chalicelib.library.pairs import KEPT, MAX_PAIRS, Pair, pair_of
@@ -44,7 +44,7 @@ def read_page(table: Table, owner: str, scan: Scan) -> None:
         start=start,
     )
     for item in page.items:
-        if packed := item.get("signature"):
+        if len(packed := item.get("signature", b"")) == PACKED_BYTES:
             scan.ids.append(item["doc_id"])
             scan.signatures.append(bytes(packed))
     scan.done = page.next_key is None
