@@ -76,7 +76,7 @@ class Charges:
 
     def dollars(self, prices: Prices) -> float:
         """Return what all of it costs, in dollars a million."""
-        return sum(units * getattr(prices, kind) for (_, kind), units in self.units.items())
+        return sum(units * float(getattr(prices, kind)) for (_, kind), units in self.units.items())
 
 
 def named(key: Key) -> str:
