@@ -22,7 +22,7 @@ from syncboard.flows import FINAL_STATES, Answer, ApiError, Ask, Flow, Value
 __all__ = ["FINAL_STATES", "ApiError", "AsyncClient"]
 
 
-class AsyncClient(Calls[Awaitable[Answer]]):
+class AsyncClient(Calls[Awaitable[Answer], Awaitable[str]]):
     """Talks to one SyncBoard API as one user. Every call (`Calls`) returns an awaitable of its answer."""
 
     def __init__(
@@ -66,6 +66,9 @@ class AsyncClient(Calls[Awaitable[Answer]]):
                 yield status
 
     def _answer(self, flow: Flow[Answer]) -> Awaitable[Answer]:
+        return self._run(flow)
+
+    def _text(self, flow: Flow[str]) -> Awaitable[str]:
         return self._run(flow)
 
     async def _run(self, flow: Flow[Value]) -> Value:

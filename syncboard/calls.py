@@ -10,18 +10,23 @@ from typing import Any, Generic, TypeVar
 from syncboard import flows
 from syncboard.flows import Answer, Flow
 
-# What a call returns: the answer itself, or an awaitable of it.
+# What a call returns: the answer itself, or an awaitable of it; one JSON object, or a text.
 Result = TypeVar("Result")
+Text = TypeVar("Text")
 
 
-class Calls(Generic[Result]):
-    """Every call whose answer is one JSON object. Times in seconds; errors are ApiError and httpx's own.
+class Calls(Generic[Result, Text]):
+    """Every call of the API. Times in seconds; errors are ApiError and httpx's own.
 
-    `wishes` of a submission: `password`, `force`, `webhook`.
+    `wishes` of a submission: `password`, `force`, `webhook`. Lists come in pages; `next_cursor` is null in the last.
     """
 
     def _answer(self, flow: Flow[Answer]) -> Result:
         """Run a flow in this client's way."""
+        raise NotImplementedError
+
+    def _text(self, flow: Flow[str]) -> Text:
+        """Run a flow whose answer is a text in this client's way."""
         raise NotImplementedError
 
     # --- Submitting ------------------------------------------------------------------------------------------
@@ -90,15 +95,87 @@ class Calls(Generic[Result]):
         """Cancel what has not ended of a batch; return how many: `{cancelled, stopping, ended}`."""
         return self._answer(flows.call("DELETE", f"batches/{batch_id}"))
 
-    # --- Library, webhook, health ----------------------------------------------------------------------------
+    # --- Documents and search --------------------------------------------------------------------------------
 
     def documents(self, *, limit: int = 25, cursor: str | None = None) -> Result:
-        """Return one page of documents, newest first."""
+        """Return one page of documents, newest first: `{documents, next_cursor, total}`."""
         return self._answer(flows.call("GET", "documents", params=_page(limit, cursor)))
 
     def document(self, doc_id: str) -> Result:
-        """Return one document."""
+        """Return one document with its text (or `text_url`) and its `near_duplicates`."""
         return self._answer(flows.call("GET", f"documents/{doc_id}"))
+
+    def fetch_text(self, address: str) -> Text:
+        """Return what is behind a `text_url` or `segments_url`, which carries its own permission."""
+        return self._text(flows.text(address))
+
+    def delete_document(self, doc_id: str) -> Result:
+        """Delete a document with every trace of it; the answer is empty."""
+        return self._answer(flows.call("DELETE", f"documents/{doc_id}"))
+
+    def search(self, q: str, *, limit: int = 10, cursor: str | None = None, **filters: str | None) -> Result:
+        """Return one page of documents that have the words, the best first: `{results, total, next_cursor, …}`.
+
+        `"…"` asks for a phrase, `word*` for a beginning. Filters: `cluster` (id), `type`, `skill`, `since`, `until`.
+        """
+        params = {"q": q, **_page(limit, cursor), **_given(filters)}
+        return self._answer(flows.call("GET", "search", params=params))
+
+    # --- Clusters, duplicates, suggestions, analytics --------------------------------------------------------
+
+    def clusters(self, *, sort: str = "newest", limit: int = 25, cursor: str | None = None) -> Result:
+        """Return one page of clusters, `newest` or `largest` first: `{clusters, next_cursor}`."""
+        return self._answer(flows.call("GET", "clusters", params={"sort": sort, **_page(limit, cursor)}))
+
+    def cluster(self, cluster_id: str, *, limit: int = 25, cursor: str | None = None) -> Result:
+        """Return a cluster and one page of its documents; a short or empty page may have a next one."""
+        return self._answer(flows.call("GET", f"clusters/{cluster_id}", params=_page(limit, cursor)))
+
+    def rename_cluster(self, cluster_id: str, name: str) -> Result:
+        """Give a cluster a name that stays; return the cluster."""
+        return self._answer(flows.call("PUT", f"clusters/{cluster_id}", json={"name": name}))
+
+    def export_cluster(self, cluster_id: str) -> Result:
+        """Return a cluster with all its documents and their texts: `{cluster, documents}`."""
+        return self._answer(flows.export_json(cluster_id))
+
+    def export_cluster_markdown(self, cluster_id: str) -> Text:
+        """Return a cluster with all its documents' texts as Markdown."""
+        return self._text(flows.export_markdown(cluster_id))
+
+    def duplicates(
+        self, *, threshold: float | None = None, limit: int = 25, cursor: str | None = None
+    ) -> Result:
+        """Return one page of groups of documents that are alike (threshold .5 to 1; .8): `{groups, total, …}`."""
+        params = {**_page(limit, cursor), **_given({"threshold": threshold})}
+        return self._answer(flows.call("GET", "duplicates", params=params))
+
+    def compare(self, a: str, b: str) -> Result:
+        """Return how alike two documents are, and the passages that both have."""
+        return self._answer(flows.call("GET", f"duplicates/{a}/{b}"))
+
+    def merge(self, keep: str, remove: Sequence[str]) -> Result:
+        """Keep one document, delete 1 to 20 others for good: `{kept, removed, merged}`."""
+        return self._answer(flows.post("duplicates/merge", {"keep": keep, "remove": list(remove)}))
+
+    def find_duplicates(self, *, threshold: float | None = None) -> Result:
+        """Have all documents compared anew; return the job, whose result lists the groups."""
+        params = _given({"threshold": threshold})
+        return self.submit_task("find_duplicates_background", params)
+
+    def what_can_i_build(self, *, max_suggestions: int | None = None) -> Result:
+        """Have projects suggested; return the job, whose result is `{suggestions, reasons, next_steps, …}`."""
+        return self._answer(flows.post("what_can_i_build", _given({"max_suggestions": max_suggestions})))
+
+    def analytics(self, *, time_period: str = "30d") -> Result:
+        """Return the library's figures (7d, 30d, 90d or all); `refreshing` says that newer ones are being made."""
+        return self._answer(flows.call("GET", "analytics", params={"time_period": time_period}))
+
+    def analytics_csv(self, *, time_period: str = "30d") -> Text:
+        """Return the same figures as CSV: section, name, value."""
+        return self._text(flows.text("analytics/export", params={"time_period": time_period}))
+
+    # --- Webhook, health -------------------------------------------------------------------------------------
 
     def webhook(self) -> Result:
         """Return the default webhook and the secret that signs deliveries: `{url, secret}`."""

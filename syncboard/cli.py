@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from syncboard import commands, dlq
+from syncboard import commands, dlq, library
 
 app = typer.Typer(
     add_completion=False,
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 
 app.add_typer(commands.app)
+app.add_typer(library.app)
 app.add_typer(dlq.app, name="dlq")
 
 Data = Annotated[Path, typer.Option(help="Folder for everything that lasts.")]

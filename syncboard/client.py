@@ -21,7 +21,7 @@ from syncboard.flows import FINAL_STATES, Answer, ApiError, Ask, Flow, Value
 __all__ = ["FINAL_STATES", "ApiError", "Client"]
 
 
-class Client(Calls[Answer]):
+class Client(Calls[Answer, str]):
     """Talks to one SyncBoard API as one user. Every call (`Calls`) returns its answer."""
 
     def __init__(
@@ -60,6 +60,9 @@ class Client(Calls[Answer]):
                 yield status
 
     def _answer(self, flow: Flow[Answer]) -> Answer:
+        return self._run(flow)
+
+    def _text(self, flow: Flow[str]) -> str:
         return self._run(flow)
 
     def _run(self, flow: Flow[Value]) -> Value:

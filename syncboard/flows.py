@@ -75,6 +75,12 @@ def post(path: str, body: Mapping[str, Any] | None = None) -> Flow[Answer]:
     return call("POST", path, json=body or {}, headers=headers)
 
 
+def text(path: str, **options: Any) -> Flow[str]:
+    """Get a text. Raise ApiError, or httpx's errors."""
+    answer = yield from send("GET", path, **options)
+    return answer.text
+
+
 def send(method: str, path: str, **options: Any) -> Flow[httpx.Response]:
     """Make a request; wait and try again where the API asks for it or the connection broke."""
     for attempt in range(1, _TRIES + 1):
@@ -107,6 +113,34 @@ def _error(answer: httpx.Response) -> ApiError:
 
 def _pause(answer: httpx.Response) -> float:
     return min(_LONGEST_PAUSE, float(answer.headers.get("Retry-After", "1")))
+
+
+# --- Exports -------------------------------------------------------------------------------------------------
+
+
+def export_json(cluster_id: str) -> Flow[Answer]:
+    """Return a cluster and its documents with their texts, of however many pages."""
+    pages = yield from _export(cluster_id, "json")
+    first, *others = (page.json() for page in pages)
+    documents = [document for page in (first, *others) for document in page["documents"]]
+    return {"cluster": first["cluster"], "documents": documents}
+
+
+def export_markdown(cluster_id: str) -> Flow[str]:
+    """Return the same as Markdown."""
+    pages = yield from _export(cluster_id, "markdown")
+    return "\n".join(page.text for page in pages)
+
+
+def _export(cluster_id: str, form: str) -> Flow[list[httpx.Response]]:
+    pages: list[httpx.Response] = []
+    cursor = ""
+    while cursor or not pages:
+        params = {"format": form, **({"cursor": cursor} if cursor else {})}
+        page = yield from send("GET", f"clusters/{cluster_id}/export", params=params)
+        pages.append(page)
+        cursor = page.headers.get("X-Next-Cursor", "")
+    return pages
 
 
 # --- Submitting ----------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ _COLOURS: Final = {
     "PROCESSING": "cyan",
 }
 # Columns that may take several lines.
-_LONG: Final = frozenset({"file", "what", "note", "why"})
+_LONG: Final = frozenset({"file", "what", "note", "why", "title", "cluster name"})
 Row = Iterable[object]
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -22,6 +22,9 @@ from chalicelib.aws.table import ConditionFailed, DynamoTable
 from infra.templates import DATA, read
 from tests import contracts
 from tests.caches import forget
+
+if TYPE_CHECKING:
+    from tests.unit.terminals import Terminal
 
 _numbers = itertools.count(1)
 
@@ -111,3 +114,13 @@ def api(_aws: None) -> Iterator[Api]:
 def stranger(api: Api) -> Api:
     """Somebody else, on the same API."""
     return Api(api.client, f"stranger{next(_numbers)}")
+
+
+@pytest.fixture
+def terminal(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    from syncboard.place import Place
+    from tests.unit.terminals import Terminal
+
+    terminal = Terminal(api, tmp_path)
+    monkeypatch.setattr(Place, "client", lambda _self: terminal.client())
+    return terminal

@@ -53,13 +53,13 @@ class Both:
         self.server = server
         self.kind = kind
 
-    def do(self, call: Callable[[Calls[Any]], Any]) -> Any:
+    def do(self, call: Callable[[Calls[Any, Any]], Any]) -> Any:
         if self.kind == "blocking":
             with Client(URL, "secret", transport=httpx.MockTransport(self.server.handle)) as client:
                 return call(client)
         return asyncio.run(self._awaited(call))
 
-    async def _awaited(self, call: Callable[[Calls[Any]], Any]) -> Any:
+    async def _awaited(self, call: Callable[[Calls[Any, Any]], Any]) -> Any:
         transport = httpx.MockTransport(self.server.handle_async)
         async with AsyncClient(URL, "secret", transport=transport) as client:
             return await call(client)
@@ -91,7 +91,7 @@ def state(name: str, **headers: str) -> httpx.Response:
     return httpx.Response(200, json={"job_id": "j", "state": name}, headers=headers)
 
 
-CALLS: list[tuple[Callable[[Calls[Any]], Any], str, str, Any]] = [
+CALLS: list[tuple[Callable[[Calls[Any, Any]], Any], str, str, Any]] = [
     (
         lambda c: c.submit_url("https://e.com/", force=True),
         "POST",
@@ -121,6 +121,27 @@ CALLS: list[tuple[Callable[[Calls[Any]], Any], str, str, Any]] = [
     (lambda c: c.cancel_batch("b"), "DELETE", "/batches/b", None),
     (lambda c: c.documents(cursor="x"), "GET", "/documents?limit=25&cursor=x", None),
     (lambda c: c.document("d"), "GET", "/documents/d", None),
+    (lambda c: c.delete_document("d"), "DELETE", "/documents/d", None),
+    (
+        lambda c: c.search('a "b c"', type="pdf", cluster=None, cursor="x"),
+        "GET",
+        "/search?q=a+%22b+c%22&limit=10&cursor=x&type=pdf",
+        None,
+    ),
+    (lambda c: c.clusters(sort="largest"), "GET", "/clusters?sort=largest&limit=25", None),
+    (lambda c: c.cluster("k", limit=5), "GET", "/clusters/k?limit=5", None),
+    (lambda c: c.rename_cluster("k", "Tides"), "PUT", "/clusters/k", {"name": "Tides"}),
+    (lambda c: c.duplicates(threshold=0.7), "GET", "/duplicates?limit=25&threshold=0.7", None),
+    (lambda c: c.compare("a", "b"), "GET", "/duplicates/a/b", None),
+    (lambda c: c.merge("a", ("b",)), "POST", "/duplicates/merge", {"keep": "a", "remove": ["b"]}),
+    (
+        lambda c: c.find_duplicates(threshold=0.7),
+        "POST",
+        "/jobs",
+        {"task": "find_duplicates_background", "params": {"threshold": 0.7}},
+    ),
+    (lambda c: c.what_can_i_build(max_suggestions=3), "POST", "/what_can_i_build", {"max_suggestions": 3}),
+    (lambda c: c.analytics(time_period="7d"), "GET", "/analytics?time_period=7d", None),
     (lambda c: c.webhook(), "GET", "/webhook", None),
     (lambda c: c.set_webhook("https://e.com/"), "PUT", "/webhook", {"url": "https://e.com/"}),
     (lambda c: c.delete_webhook(), "DELETE", "/webhook", None),
@@ -130,7 +151,7 @@ CALLS: list[tuple[Callable[[Calls[Any]], Any], str, str, Any]] = [
 
 @pytest.mark.parametrize(("call", "method", "path", "body"), CALLS)
 def test_each_call_asks_for_what_it_says(
-    both: Both, call: Callable[[Calls[Any]], Any], method: str, path: str, body: Any
+    both: Both, call: Callable[[Calls[Any, Any]], Any], method: str, path: str, body: Any
 ) -> None:
     both.server.replies = [httpx.Response(200, json={"ok": True})]
     assert both.do(call) == {"ok": True}
@@ -139,6 +160,34 @@ def test_each_call_asks_for_what_it_says(
     assert asked.headers["Authorization"] == "Bearer secret"
     assert both.server.bodies() == ([] if body is None else [body])
     assert ("Idempotency-Key" in asked.headers) is (method == "POST")
+
+
+def test_texts_come_as_they_are_and_a_foreign_address_gets_no_token(both: Both) -> None:
+    both.server.replies = [httpx.Response(200, text="a,b\n")]
+    assert both.do(lambda client: client.analytics_csv(time_period="7d")) == "a,b\n"
+    assert both.do(lambda client: client.fetch_text("http://bucket.test/k?sig=1")) == "a,b\n"
+    assert [str(asked.url) for asked in both.server.asked] == [
+        f"{URL}/analytics/export?time_period=7d",
+        "http://bucket.test/k?sig=1",
+    ]
+    assert ["Authorization" in asked.headers for asked in both.server.asked] == [True, False]
+
+
+def test_an_export_is_put_together_from_its_pages(both: Both) -> None:
+    def page(number: int, cursor: str | None) -> httpx.Response:
+        headers = {"X-Next-Cursor": cursor} if cursor else {}
+        body = {"cluster": {"name": "k"}, "documents": [{"doc_id": number}], "next_cursor": cursor}
+        return httpx.Response(200, json=body, headers=headers)
+
+    both.server.replies = [page(1, "x"), page(2, None)]
+    whole = both.do(lambda client: client.export_cluster("k"))
+    assert whole == {"cluster": {"name": "k"}, "documents": [{"doc_id": 1}, {"doc_id": 2}]}
+    assert str(both.server.asked[1].url) == f"{URL}/clusters/k/export?format=json&cursor=x"
+    both.server.replies = [
+        httpx.Response(200, text="# k\n", headers={"X-Next-Cursor": "x"}),
+        httpx.Response(200, text="# k again\n"),
+    ]
+    assert both.do(lambda client: client.export_cluster_markdown("k")) == "# k\n\n# k again\n"
 
 
 def test_an_empty_answer_is_an_empty_object(both: Both) -> None:
