@@ -43,9 +43,9 @@ def all_items(table: str) -> dict[Key, Item]:
     return {(item["pk"], item["sk"]): item for item in items}
 
 
-def all_bodies(bucket: str) -> dict[str, bytes]:
-    """Return every object of a bucket."""
-    pages = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+def all_bodies(bucket: str, prefix: str = "") -> dict[str, bytes]:
+    """Return every object of a bucket whose key begins like this."""
+    pages = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
     return {key: clients.s3().get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 

@@ -42,10 +42,11 @@ def weather(storm: Storm, site: Site, *, jobs: int, seed: int) -> Result:
     """Run one storm with its audit."""
     owners = [f"{storm.name}-{owner}" for owner in OWNERS]
     began = time.monotonic()
-    handed = unleash(storm, site, jobs=jobs, seed=seed)
+    handed, deleted = unleash(storm, site, jobs=jobs, seed=seed)
     swept = site.settle(owners, seconds=storm.seconds)
     took = time.monotonic() - began
-    findings = audit(site.table, site, site, owners, dead_letters=storm.dead_letters)
+    site.tidy(owners)
+    findings = audit(site.table, site, site, owners, dead_letters=storm.dead_letters, deleted=deleted)
     site.bury()
     return Result(
         storm=storm,

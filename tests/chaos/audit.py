@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from chalicelib.aws.expressions import Item, Key
 from chalicelib.aws.queues import Depth
 from chalicelib.aws.table import Table, query_all
 from chalicelib.jobs import messages
 from chalicelib.jobs.history import Filter, History
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import SOURCES, TERMINAL, State
-from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents, partition
 from chalicelib.settings import QUEUES
+from tests.chaos.books import Books
 
 INGESTIONS: Final = frozenset({"process_file_upload", "process_url_upload"})
 
@@ -35,19 +36,14 @@ class Depths(Protocol):
         """Return the bodies of the messages in a queue's dead-letter queue."""
 
 
-class Texts(Protocol):
-    """What the audit needs of the bucket."""
+class Stores(Protocol):
+    """What the audit needs of table and bucket: everything."""
 
-    def keys(self, prefix: str) -> Collection[str]:
-        """Return the keys that start with `prefix`."""
+    def items(self) -> Mapping[Key, Item]:
+        """Return every item of the table."""
 
-
-class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """A cluster, as far as it is counted."""
-
-    cluster_id: str
-    size: int
-    version: int
+    def bodies(self) -> Mapping[str, bytes]:
+        """Return every object of the bucket."""
 
 
 class Library(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +51,6 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: list[Job] = []
     documents: list[Document] = []
-    clusters: list[Cluster] = []
-    # The counter of documents.
-    counted: int = 0
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +61,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     messages: dict[str, int] = {}
     # Bodies of dead letters, by the queue that gave them up.
     dead_letters: dict[str, list[str]] = {}
-    # Keys of text objects.
-    texts: Collection[str] = ()
+    # What is wrong with the books of libraries, by owner: see `books`.
+    books: dict[str, list[str]] = {}
+    # Ids of documents that were deleted or merged into others.
+    deleted: Collection[str] = ()
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,27 +83,37 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True):
 def audit(
     table: Table,
     queues: Depths,
-    texts: Texts,
+    stores: Stores,
     owners: Sequence[str],
     *,
     dead_letters: Collection[str] = (),
+    deleted: Collection[str] = (),
 ) -> Findings:
-    """Read everything of `owners` and judge it. `dead_letters`: bodies of messages that were meant to end there."""
-    return judge(gather(table, queues, texts, owners), dead_letters=dead_letters)
+    """Read everything of `owners` and judge it.
+
+    `dead_letters` are bodies of messages that were meant to end there, `deleted` ids of documents that went.
+    """
+    return judge(gather(table, queues, stores, owners, deleted=deleted), dead_letters=dead_letters)
 
 
 # --- Reading -------------------------------------------------------------------------------------------------
 
 
-def gather(table: Table, queues: Depths, texts: Texts, owners: Sequence[str]) -> Evidence:
-    """Return what there is. Texts of jobs that are not these owners' are left out."""
-    libraries = {owner: _library(table, owner) for owner in owners}
-    ours = {job.job_id for library in libraries.values() for job in library.jobs}
+def gather(
+    table: Table, queues: Depths, stores: Stores, owners: Sequence[str], *, deleted: Collection[str] = ()
+) -> Evidence:
+    """Return what there is."""
+    items, bodies = stores.items(), stores.bodies()
+    books = {owner: Books(owner, items, bodies) for owner in owners}
     return Evidence(
-        libraries=libraries,
+        libraries={owner: _library(table, owner) for owner in owners},
         messages={queue: queues.depth(queue).total for queue in QUEUES},
         dead_letters={queue: queues.dead_letters(queue) for queue in QUEUES},
-        texts=[key for key in texts.keys("texts/") if key.split("/")[1] in ours],
+        books={
+            owner: [*book.violations(), *(book.left_of(deleted) if owner == owners[0] else ())]
+            for owner, book in books.items()
+        },
+        deleted=deleted,
     )
 
 
@@ -124,16 +129,7 @@ def all_jobs(table: Table, owner: str) -> list[Job]:
 
 
 def _library(table: Table, owner: str) -> Library:
-    counts = table.get((partition(owner), "COUNTS")) or {}
-    return Library(
-        jobs=all_jobs(table, owner),
-        documents=list(_documents(table, owner)),
-        clusters=[
-            Cluster(cluster_id=cluster.cluster_id, size=cluster.size, version=cluster.version)
-            for cluster in Clusters(table, owner).all()
-        ],
-        counted=int(counts.get("documents", 0)),
-    )
+    return Library(jobs=all_jobs(table, owner), documents=list(_documents(table, owner)))
 
 
 def _documents(table: Table, owner: str) -> Iterator[Document]:
@@ -149,10 +145,9 @@ def judge(evidence: Evidence, *, dead_letters: Collection[str] = ()) -> Findings
     """Return what is wrong with the evidence."""
     violations = [*_messages(evidence, dead_letters)]
     for owner, library in evidence.libraries.items():
-        found = [*_ended(library), *_effects(library), *_sums(library)]
+        found = [*_ended(library), *_effects(library, evidence.deleted)]
+        found += evidence.books.get(owner, [])
         violations += [f"{owner}: {violation}" for violation in found]
-    lost, orphans = _texts(evidence)
-    violations += [*lost, *orphans]
     jobs = [job for library in evidence.libraries.values() for job in library.jobs]
     runs = [executions(job) for job in jobs]
     return Findings(
@@ -217,8 +212,11 @@ def _ended(library: Library) -> Iterator[str]:
                 yield f"job {job.job_id} went from {before} to {after}"
 
 
-def _effects(library: Library) -> Iterator[str]:
-    """One document for each successful ingestion, each naming the other; a duplicate names one that is there."""
+def _effects(library: Library, deleted: Collection[str]) -> Iterator[str]:
+    """One document for each successful ingestion, each naming the other; a duplicate names one that is there.
+
+    Unless it was deleted since: then it is not there.
+    """
     made = {document.doc_id: document.job_id for document in library.documents}
     makers: dict[str, str] = {}
     for job in library.jobs:
@@ -226,7 +224,10 @@ def _effects(library: Library) -> Iterator[str]:
             continue
         result = job.result or {}
         doc_id = str(result.get("doc_id"))
-        if doc_id not in made:
+        if doc_id in deleted:
+            if doc_id in made:
+                yield f"document {doc_id} was deleted and is there"
+        elif doc_id not in made:
             yield f"job {job.job_id} names document {doc_id}, which is not there"
         elif result.get("duplicate_of") is None:
             if doc_id in makers:
@@ -235,32 +236,3 @@ def _effects(library: Library) -> Iterator[str]:
     for doc_id, job_id in sorted(made.items()):
         if makers.get(doc_id) != job_id:
             yield f"document {doc_id} names job {job_id}, but {makers.get(doc_id, 'no job')} made it"
-
-
-def _sums(library: Library) -> Iterator[str]:
-    """Counters and sums are those of the documents."""
-    number = len(library.documents)
-    if library.counted != number:
-        yield f"{library.counted} documents are counted and {number} are there"
-    members = Counter(document.cluster_id for document in library.documents)
-    sizes = {cluster.cluster_id: cluster.size for cluster in library.clusters}
-    for cluster_id in sorted(members.keys() | sizes.keys()):
-        if members[cluster_id] != sizes.get(cluster_id, 0):
-            yield f"cluster {cluster_id} counts {sizes.get(cluster_id)} and has {members[cluster_id]}"
-    for cluster in library.clusters:
-        # Nothing leaves a cluster during a storm, so each version added one document.
-        if cluster.version != cluster.size:
-            yield f"cluster {cluster.cluster_id} of {cluster.size} documents has version {cluster.version}"
-
-
-def _texts(evidence: Evidence) -> tuple[list[str], list[str]]:
-    """Return texts that documents name and that are gone, and texts that no document names."""
-    named: dict[str, Any] = {
-        document.text_key: document.doc_id
-        for library in evidence.libraries.values()
-        for document in library.documents
-    }
-    lost = [
-        f"document {named[key]} has lost its text {key}" for key in sorted(set(named) - set(evidence.texts))
-    ]
-    return lost, [f"no document names {key}" for key in sorted(set(evidence.texts) - set(named))]

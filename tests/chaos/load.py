@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from typing import Any, Final
@@ -50,10 +50,19 @@ class Handed(msgspec.Struct, frozen=True, kw_only=True):
     job_id: str
 
 
-def plan(storm: str, *, jobs: int, poisons: int, dice: random.Random) -> list[File]:
-    """Return the files of one storm, in the order in which they are handed in; the same for the same dice."""
+def plan(storm: str, *, jobs: int, poisons: int, dice: random.Random, copies: float = 0.0) -> list[File]:
+    """Return the files of one storm, in the order in which they are handed in; the same for the same dice.
+
+    A share of `copies` are near duplicates of the same owner's other files.
+    """
     owners = [f"{storm}-{owner}" for owner in OWNERS]
-    files = [_file(owners[number % len(owners)], number, dice) for number in range(jobs - poisons)]
+    files: list[File] = []
+    for number in range(jobs - poisons):
+        before = files[number % len(owners) :: len(owners)]
+        if copies and before and dice.random() < copies:
+            files.append(_copied(dice.choice(before), number))
+        else:
+            files.append(_file(owners[number % len(owners)], number, dice))
     for number, poison in zip(range(poisons), cycle(POISONS), strict=False):
         files.append(_poisoned(dice.choice(owners), number, poison, dice))
     dice.shuffle(files)
@@ -75,6 +84,13 @@ def _file(owner: str, number: int, dice: random.Random) -> File:
     return File(
         owner=owner, name=f"note-{number}.{dice.choice(['md', 'txt'])}", content=text.encode(), form=form
     )
+
+
+def _copied(file: File, number: int) -> File:
+    if file.expected != "SUCCESS":
+        return msgspec.structs.replace(file, name=f"{number}-{file.name}")
+    content = file.content + f"\nCopied as number {number}.\n".encode()
+    return msgspec.structs.replace(file, name=f"copy-{number}.md", content=content)
 
 
 def _poisoned(owner: str, number: int, poison: str, dice: random.Random) -> File:
@@ -111,9 +127,9 @@ class Senders:
         with httpx.Client(
             base_url=self.url, headers={"Authorization": f"Bearer {self.token(file.owner)}"}, timeout=30
         ) as http:
-            job = _insist(lambda: self._submit(http, file))
+            job = patient(lambda: self._submit(http, file))
             if file.form:
-                _insist(lambda: self._post(job["upload"], file))
+                patient(lambda: self._post(job["upload"], file))
         return Handed(file=file, job_id=job["job_id"])
 
     def _submit(self, http: httpx.Client, file: File) -> httpx.Response:
@@ -133,8 +149,11 @@ class Senders:
         )
 
 
-def _insist(request: Callable[[], httpx.Response]) -> dict[str, Any]:
-    """Repeat a request until it is accepted, as a patient client does; raise for an answer that is no hiccup."""
+def patient(request: Callable[[], httpx.Response], *, also: Collection[int] = ()) -> dict[str, Any]:
+    """Repeat a request until it is accepted, as a patient client does; raise for an answer that is no hiccup.
+
+    Statuses in `also` are answers, too.
+    """
     deadline = time.monotonic() + _SUBMIT_SECONDS
     while True:
         try:
@@ -142,7 +161,7 @@ def _insist(request: Callable[[], httpx.Response]) -> dict[str, Any]:
         except httpx.TransportError as error:
             reason = repr(error)
         else:
-            if answer.is_success:
+            if answer.is_success or answer.status_code in also:
                 return dict(answer.json()) if answer.content else {}
             reason = f"{answer.status_code} {answer.text[:300]}"
             if answer.status_code < 500:

@@ -13,17 +13,22 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import psutil
 
 from chalicelib import services, settings
 from chalicelib.api import tokens
 from chalicelib.aws import clients
+from chalicelib.aws.expressions import Item, Key
 from chalicelib.aws.queues import Depth
 from chalicelib.aws.table import DynamoTable
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.sweeper import Sweeper
+from chalicelib.library.analytics import forget_if_it_tells_of_the_deleted
+from chalicelib.library.removal import Removal
+from chalicelib.library.searchindex import SearchIndex
 from local.deployment import Outputs, deploy
 from local.stack import secret_file
 from tests.caches import forget
@@ -31,6 +36,7 @@ from tests.chaos import faults
 from tests.chaos.audit import all_jobs
 from tests.chaos.faults import Faults
 from tests.stack import ROOT, RunningStack
+from tests.traces import all_bodies, all_items
 
 INJECTED: Final = Path(__file__).resolve().parent / "injected"
 LEASE_SECONDS: Final = 4
@@ -110,6 +116,11 @@ class Site:
     def token(self, owner: str) -> str:
         """Sign a token for an owner."""
         return tokens.issue(owner, seconds=3600)
+
+    def client(self, owner: str) -> httpx.Client:
+        """Return a client of the API that speaks for an owner."""
+        headers = {"Authorization": f"Bearer {self.token(owner)}"}
+        return httpx.Client(base_url=self.stack.url, headers=headers, timeout=30)
 
     # --- Interference ----------------------------------------------------------------------------------------
 
@@ -214,6 +225,15 @@ class Site:
             if job.state is not State.PROCESSING and job.stage != Stage.AWAITING_UPLOAD
         }
 
+    def tidy(self, owners: Collection[str]) -> None:
+        """Do now what the stack's tidying jobs would do within minutes."""
+        for owner in owners:
+            Removal(self.table, services.objects(), owner).finish_all()
+            forget_if_it_tells_of_the_deleted(self.table, owner)
+            index = SearchIndex(self.table, services.objects(), owner)
+            while index.tidy():
+                pass
+
     # --- What the audit asks ---------------------------------------------------------------------------------
 
     def depth(self, queue: str) -> Depth:
@@ -241,12 +261,13 @@ class Site:
         for url in self.outputs.dead_letter_queues.values():
             clients.sqs().purge_queue(QueueUrl=url)
 
-    def keys(self, prefix: str) -> list[str]:
-        """Return the keys of the bucket's current objects."""
-        pages = (
-            clients.s3().get_paginator("list_objects_v2").paginate(Bucket=self.outputs.bucket, Prefix=prefix)
-        )
-        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    def items(self) -> dict[Key, Item]:
+        """Return every item of the table."""
+        return all_items(self.table.name)
+
+    def bodies(self) -> dict[str, bytes]:
+        """Return every object of the bucket, but files that were uploaded."""
+        return all_bodies(self.outputs.bucket, "texts/") | all_bodies(self.outputs.bucket, "search/")
 
 
 def eventually_true(condition: Callable[[], Any], *, seconds: float) -> None:

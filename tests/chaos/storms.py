@@ -15,6 +15,8 @@ import psutil
 
 from chalicelib.errors import Unavailable
 from chalicelib.jobs.messages import CallToWork, encode
+from tests.chaos.deletions import delete_and_merge
+from tests.chaos.handle import Handle
 from tests.chaos.load import Handed, Senders, plan
 from tests.chaos.site import LEASE_SECONDS, SKEW_SECONDS, Site, eventually_true
 
@@ -36,8 +38,9 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
     faults: dict[str, float] = {}
     # More workers, by how far their clocks are ahead.
     workers: tuple[float, ...] = ()
-    # Files that kill their process.
+    # Files that kill their process, and the share of near duplicates.
     poisons: int = 0
+    copies: float = 0.0
     # Messages that it sends for nobody to read.
     dead_letters: tuple[str, ...] = ()
     # Innocent jobs that may fail by `tolerated` errors, as a share; being killed often enough is bad luck.
@@ -46,19 +49,6 @@ class Storm(msgspec.Struct, frozen=True, kw_only=True):
     executions: float = 3.0
     # How long everything may take to become quiet, in seconds.
     seconds: float = 180.0
-
-
-class Handle:
-    """What a storm's interference shares with the thread that hands in files."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-        self.handed: list[Handed] = []
-
-    def pauses(self, dice: random.Random, least: float, most: float) -> Iterator[None]:
-        """Yield after each random pause until told to stop."""
-        while not self.stopping.wait(dice.uniform(least, most)):
-            yield
 
 
 # --- Interference --------------------------------------------------------------------------------------------
@@ -213,6 +203,14 @@ STORMS: Final = (
         workers=(-SKEW_SECONDS / 2, SKEW_SECONDS / 2),
         executions=1.0,
     ),
+    Storm(
+        name="deletions",
+        what="documents deleted twice and merged both ways while others come; kill -9",
+        rage=delete_and_merge,
+        faults={"slow": 0.1, "refused": 0.05, "unanswered": 0.03},
+        copies=0.5,
+        tolerated=0.05,
+    ),
     Storm(name="poison", what="files that kill their process, early and late", poisons=6),
     Storm(name="disk", what="/tmp full now and then", faults={"disk_full": 0.15}, tolerated=0.05),
 )
@@ -221,10 +219,13 @@ STORMS: Final = (
 # --- One storm -----------------------------------------------------------------------------------------------
 
 
-def unleash(storm: Storm, site: Site, *, jobs: int, seed: int) -> list[Handed]:
-    """Hand in a storm's files while it rages; return when all are accepted, the weather calm, and jobs still run."""
+def unleash(storm: Storm, site: Site, *, jobs: int, seed: int) -> tuple[list[Handed], set[str]]:
+    """Hand in a storm's files while it rages; return when all are accepted, the weather calm, and jobs still run.
+
+    Return what was handed in, and the ids of documents that were deleted.
+    """
     dice = random.Random(f"{seed}/{storm.name}")
-    files = plan(storm.name, jobs=jobs, poisons=storm.poisons, dice=dice)
+    files = plan(storm.name, jobs=jobs, poisons=storm.poisons, dice=dice, copies=storm.copies)
     senders = Senders(site.stack.url, site.token, site.store)
     handle = Handle()
     with contextlib.ExitStack() as stack:
@@ -237,7 +238,7 @@ def unleash(storm: Storm, site: Site, *, jobs: int, seed: int) -> list[Handed]:
         for start in range(0, len(files), 8):
             handle.handed += senders.hand_in(files[start : start + 8])
         _rage_on(storm, site, handle)
-    return handle.handed
+    return handle.handed, handle.deleted
 
 
 @contextlib.contextmanager

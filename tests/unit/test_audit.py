@@ -10,7 +10,7 @@ import pytest
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import State
 from chalicelib.library.documents import Document
-from tests.chaos.audit import Cluster, Evidence, Library, judge
+from tests.chaos.audit import Evidence, Library, judge
 
 
 def job(number: int, **changes: Any) -> Job:
@@ -57,14 +57,11 @@ def document(number: int, **changes: Any) -> Document:
 
 
 JOBS, DOCUMENTS = [job(1), job(2)], [document(1), document(2)]
-GOOD = Library(
-    jobs=JOBS, documents=DOCUMENTS, clusters=[Cluster(cluster_id="c", size=2, version=2)], counted=2
-)
-TEXTS = [item.text_key for item in DOCUMENTS]
+GOOD = Library(jobs=JOBS, documents=DOCUMENTS)
 
 
 def evidence(library: Library = GOOD, **changes: Any) -> Evidence:
-    return Evidence(**{"libraries": {"ann": library}, "texts": TEXTS, **changes})
+    return Evidence(**{"libraries": {"ann": library}, **changes})
 
 
 def library(**changes: Any) -> Library:
@@ -101,10 +98,6 @@ def failed(**changes: Any) -> Job:
         (library(jobs=[*JOBS, job(3, result={"doc_id": "d2"})]), "both say that they made d2"),
         (library(jobs=JOBS[:1]), "no job made it"),
         (library(documents=[DOCUMENTS[0], document(2, job_id="j1")]), "document d2 names job j1"),
-        (library(counted=3), "3 documents are counted and 2 are there"),
-        (library(clusters=[Cluster(cluster_id="c", size=3, version=3)]), "cluster c counts 3 and has 2"),
-        (library(clusters=[Cluster(cluster_id="c", size=2, version=3)]), "has version 3"),
-        (library(clusters=[]), "cluster c counts None and has 2"),
     ],
 )
 def test_a_fault_in_a_library_is_a_violation(faulty: Library, said: str) -> None:
@@ -135,14 +128,14 @@ def test_the_dead_letter_of_a_failed_job_is_in_order_and_of_any_other_a_violatio
     assert "j1" in violation
 
 
-def test_a_lost_text_is_a_violation() -> None:
-    (violation,) = judge(evidence(texts=TEXTS[:1])).violations
-    assert "d2 has lost its text" in violation
+def test_a_deleted_document_is_not_missed_and_must_not_be_there() -> None:
+    gone = library(documents=DOCUMENTS[:1])
+    assert judge(evidence(gone, deleted=["d2"])).violations == []
+    assert "ann: document d2 was deleted and is there" in judge(evidence(deleted=["d2"])).violations
 
 
-def test_a_text_that_no_document_names_is_a_violation() -> None:
-    (violation,) = judge(evidence(texts=[*TEXTS, "texts/j1/2-d9.txt"])).violations
-    assert "d9" in violation
+def test_what_is_wrong_with_the_books_is_a_violation() -> None:
+    assert judge(evidence(books={"ann": ["a sum"], "ben": ["nobody's"]})).violations == ["ann: a sum"]
 
 
 def test_executions_are_counted_from_the_timeline() -> None:
