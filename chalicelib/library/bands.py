@@ -45,6 +45,11 @@ class Bands:
         for band in signature.bands():
             self._leave(band, doc_id)
 
+    def holds(self, doc_id: str, signature: Signature) -> bool:
+        """Tell whether a document is in any of these bands by now; up to 25 requests."""
+        items = (self.table.get(self._key(band)) for band in signature.bands())
+        return any(doc_id in item.get("members", set()) for item in items if item)
+
     def _new(self, band: str, doc_id: str) -> Item:
         pk, sk = self._key(band)
         return {"pk": pk, "sk": sk, "members": {doc_id}}

@@ -79,22 +79,20 @@ class Duplicates:
     def groups(self, threshold: float) -> Groups:
         """Return the groups whose pairs have at least this similarity (`pairs.KEPT` to 1)."""
         kept = Pairs(self.table, self.owner)
+        kept.settle(most=MAX_SETTLED)
         read = list(islice(kept.all(), MAX_PAIRS_READ + 1))
-        pairs = [pair for pair in read[:MAX_PAIRS_READ] if not pair.open]
-        pairs += kept.settle([pair for pair in read if pair.open][:MAX_SETTLED])
         return Groups(
-            groups=grouped(pair for pair in pairs if pair.similarity >= threshold),
+            groups=grouped(pair for pair in read[:MAX_PAIRS_READ] if pair.similarity >= threshold),
             complete=len(read) <= MAX_PAIRS_READ,
         )
 
     def of(self, document: Document) -> list[tuple[Pair, Document]]:
         """Return what one document is alike to, the most similar first: two queries and one read of many."""
         signature = signature_of(document)
-        pairs = Pairs(self.table, self.owner).of(document.doc_id) if signature else []
-        ids = {pair.older if pair.newer == document.doc_id else pair.newer for pair in pairs}
+        ids = Pairs(self.table, self.owner).others(document.doc_id) if signature else []
         if not signature or not ids:
             return []
-        there = Documents(self.table, self.owner).find_many(sorted(ids))
+        there = Documents(self.table, self.owner).find_many(ids)
         return compared(document.doc_id, signature, there.values())
 
     def documents(self, groups: Iterable[Group]) -> dict[str, Document]:

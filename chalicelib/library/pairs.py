@@ -1,8 +1,10 @@
 """Pairs of documents that are alike, as they are kept: found when the newer one came, removed with either.
 
 Two items a pair, one each way round, so that all pairs of a document are found whichever it is. The one in `DUP#`
-has the figures; the one in `DUPOF#` is a key and nothing else. A pair is *open* while it is not known whether the
-other document will ever be published: two that arrived at once. It is settled when somebody looks.
+has the figures; the one in `DUPOF#` is a key and nothing else.
+
+Of two that arrive at once, one is published while it is not known whether the other will ever be. Such a pair is
+*open*: two keys in `DUPOPEN#`, until the next tidying, or until somebody looks, whatever comes first.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from typing import Final
 
 import msgspec
 
-from chalicelib.aws.expressions import Act, Check, Delete, Item, Key, Present, Put, Update, Write
-from chalicelib.aws.table import ConditionFailed, Table, TransactionFailed, query_all
+from chalicelib.aws.expressions import Act, Check, Delete, Item, Key, Present, Put, Write
+from chalicelib.aws.table import Table, TransactionFailed, query_all
 from chalicelib.jobs.job import is_id
 from chalicelib.knowledge.minhash import PACKED_BYTES, Likeness, Signature, likeness
+from chalicelib.library.bands import Bands
 from chalicelib.library.documents import Document, Documents, document_key
 
 # A document keeps pairs with so many others, those most like it.
@@ -26,19 +29,23 @@ _PAGE: Final = 1000
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two documents that are alike, or, while `kind` is empty, may be."""
+    """Two documents that are alike."""
 
     newer: str
     older: str
     # Jaccard similarity, or the share of the shorter text that the longer one contains; 0 to 1.
-    similarity: float = 0.0
+    similarity: float
     # A `minhash.Kind`.
-    kind: str = ""
+    kind: str
 
-    @property
-    def open(self) -> bool:
-        """Whether the two have not been compared."""
-        return not self.kind
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of open pairs."""
+
+    # Those that are alike; they are kept by now.
+    alike: list[Pair]
+    # Some are open still.
+    left: bool
 
 
 def signature_of(document: Document) -> Signature | None:
@@ -71,17 +78,16 @@ class Pairs:
     def __init__(self, table: Table, owner: str) -> None:
         self.table = table
         self.owner = owner
+        self.documents = Documents(table, owner)
+        self.bands = Bands(table, owner)
 
     def writes(self, pairs: Sequence[Pair], *, new: str) -> list[Act]:
         """Build the writes that keep pairs, for the transaction that publishes the document `new` of each.
 
-        The other document must be there at that moment, unless the pair is open.
+        The other document must be there at that moment.
         """
-        checks = [
-            Check(key=document_key(self.owner, other), when=(Present("pk"),))
-            for pair in pairs
-            if not pair.open and (other := pair.older if pair.newer == new else pair.newer)
-        ]
+        others = [pair.older if pair.newer == new else pair.newer for pair in pairs]
+        checks = [Check(key=document_key(self.owner, other), when=(Present("pk"),)) for other in others]
         return [*checks, *(write for pair in pairs for write in self._puts(pair))]
 
     def add(self, pair: Pair) -> bool:
@@ -99,72 +105,90 @@ class Pairs:
         return True
 
     def all(self) -> Iterator[Pair]:
-        """Yield every pair, open ones too, those of the oldest documents first."""
+        """Yield every pair, those of the oldest documents first."""
         for item in query_all(self.table, ("pk", f"DUP#{self.owner}"), limit=_PAGE):
             yield _from_item(item)
 
-    def of(self, doc_id: str) -> list[Pair]:
-        """Return the pairs of one document; of those in which it is the older one, the ids only."""
-        mine = ("sk", "begins_with", f"{doc_id}#")
-        newer = query_all(self.table, ("pk", f"DUP#{self.owner}"), sort=mine, limit=_PAGE)
-        older = query_all(self.table, ("pk", f"DUPOF#{self.owner}"), sort=mine, limit=_PAGE)
-        return [
-            *map(_from_item, newer),
-            *(Pair(newer=item["sk"].partition("#")[2], older=doc_id) for item in older),
-        ]
+    def others(self, doc_id: str) -> list[str]:
+        """Return the ids of the documents that make a pair with this one, open pairs aside."""
+        return sorted({*self._beside(doc_id, "DUP"), *self._beside(doc_id, "DUPOF")})
 
     def remove(self, doc_id: str) -> None:
-        """Remove all pairs of a document."""
-        for pair in self.of(doc_id):
-            for key in self._keys(pair):
-                self.table.write(Delete(key=key))
+        """Remove all pairs of a document, open ones too."""
+        for other in self.others(doc_id):
+            self._delete(self._keys(*sorted((doc_id, other))))
+        for other in self._beside(doc_id, "DUPOPEN"):
+            self._delete(self._open_keys(doc_id, other))
 
-    def settle(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Compare open pairs whose documents are both published by now; return those that are alike."""
-        ids = {doc_id for pair in pairs for doc_id in (pair.newer, pair.older)}
-        documents = Documents(self.table, self.owner).find_many(sorted(filter(is_id, ids))) if ids else {}
-        alike = []
-        for pair in pairs:
-            newer, older = documents.get(pair.newer), documents.get(pair.older)
-            if newer is None or older is None:
+    def _beside(self, doc_id: str, kind: str) -> list[str]:
+        mine = ("sk", "begins_with", f"{doc_id}#")
+        items = query_all(self.table, ("pk", f"{kind}#{self.owner}"), sort=mine, limit=_PAGE)
+        return [_ids(item)[1] for item in items]
+
+    # --- Open pairs ----------------------------------------------------------------------------------------
+
+    def opening(self, doc_id: str, others: Sequence[str]) -> list[Act]:
+        """Build the writes that remember whom a document met that was not published yet; part of its publication."""
+        return [
+            Put(item={"pk": pk, "sk": sk}) for other in others for pk, sk in self._open_keys(doc_id, other)
+        ]
+
+    def settle(self, *, most: int) -> Settled:
+        """Compare the documents of open pairs, at most `most` pairs; keep those that are alike. Raise Unavailable.
+
+        A document that is in no band of the other one any more was deleted, or will never be published.
+        """
+        page = self.table.query(("pk", f"DUPOPEN#{self.owner}"), limit=2 * most)
+        pairs = {(newer, older) for newer, older in map(_ids, page.items) if newer > older}
+        ids = sorted(filter(is_id, {doc_id for pair in pairs for doc_id in pair}))
+        there = self.documents.find_many(ids) if ids else {}
+        alike, left = [], page.next_key is not None
+        for newer, older in sorted(pairs):
+            found = [there.get(doc_id) or self.documents.find(doc_id) for doc_id in (newer, older)]
+            pair = self._compared(*found)
+            if (pair is None and self._may_come(newer, older, found)) or (pair and not self.add(pair)):
+                left = True
                 continue
-            signature = signature_of(newer)
-            found = compared(newer.doc_id, signature, [older]) if signature else []
-            if found:
-                alike.append(found[0][0])
-                self._close(found[0][0])
-            else:
-                self._forget(pair)
-        return alike
+            alike += [pair] if pair else []
+            self._delete(self._open_keys(newer, older))
+        return Settled(alike=alike, left=left)
 
-    def _close(self, pair: Pair) -> None:
-        key = self._keys(pair)[0]
-        update = Update(
-            key=key,
-            set={"similarity": pair.similarity, "kind": str(pair.kind)},
-            when=(Present("kind"),),  # it has not been removed meanwhile
-        )
-        try:
-            self.table.write(update)
-        except ConditionFailed:
-            return
+    def _compared(self, newer: Document | None, older: Document | None) -> Pair | None:
+        signature = signature_of(newer) if newer and older else None
+        found = compared(newer.doc_id, signature, [older]) if newer and older and signature else []
+        return found[0][0] if found else None
 
-    def _forget(self, pair: Pair) -> None:
-        for key in self._keys(pair):
+    def _may_come(self, newer: str, older: str, found: Sequence[Document | None]) -> bool:
+        """Tell whether one of the two, which is not there, is on its way still."""
+        (one,) = [document for document in found if document] if found.count(None) == 1 else [None]
+        signature = signature_of(one) if one else None
+        if one is None or signature is None:
+            return False
+        return self.bands.holds(older if one.doc_id == newer else newer, signature)
+
+    # --- Keys ----------------------------------------------------------------------------------------------
+
+    def _delete(self, keys: Iterable[Key]) -> None:
+        for key in keys:
             self.table.write(Delete(key=key))
 
     def _puts(self, pair: Pair) -> list[Write]:
-        (pk, sk), (other_pk, other_sk) = self._keys(pair)
+        (pk, sk), (other_pk, other_sk) = self._keys(pair.older, pair.newer)
         figures = {"similarity": pair.similarity, "kind": str(pair.kind)}
         return [Put(item={"pk": pk, "sk": sk, **figures}), Put(item={"pk": other_pk, "sk": other_sk})]
 
-    def _keys(self, pair: Pair) -> tuple[Key, Key]:
-        return (
-            (f"DUP#{self.owner}", f"{pair.newer}#{pair.older}"),
-            (f"DUPOF#{self.owner}", f"{pair.older}#{pair.newer}"),
-        )
+    def _keys(self, older: str, newer: str) -> tuple[Key, Key]:
+        return ((f"DUP#{self.owner}", f"{newer}#{older}"), (f"DUPOF#{self.owner}", f"{older}#{newer}"))
+
+    def _open_keys(self, a: str, b: str) -> tuple[Key, Key]:
+        return ((f"DUPOPEN#{self.owner}", f"{a}#{b}"), (f"DUPOPEN#{self.owner}", f"{b}#{a}"))
 
 
 def _from_item(item: Item) -> Pair:
-    newer, _, older = item["sk"].partition("#")
+    newer, older = _ids(item)
     return Pair(newer=newer, older=older, similarity=item["similarity"], kind=item["kind"])
+
+
+def _ids(item: Item) -> tuple[str, str]:
+    first, _, second = item["sk"].partition("#")
+    return first, second

@@ -38,6 +38,8 @@ class Resemblance:
         self.bands = Bands(table, owner)
         self.signature = signature_of(document)
         self.candidates: list[str] = []
+        # Some of them were not published when it was looked last.
+        self.open = False
         self._registered = False
 
     def register(self) -> None:
@@ -56,12 +58,15 @@ class Resemblance:
         there = self.documents.find_many(self.candidates)
         doc_id = self.document.doc_id
         found = compared(doc_id, self.signature, there.values())
-        # They came at the same time and may be published after this one: compared when somebody looks.
+        # They came at the same time and may be published after this one: compared by the next tidying.
         waiting = [other for other in self.candidates if other not in there][:MAX_PAIRS]
-        unsettled = [Pair(newer=max(doc_id, other), older=min(doc_id, other)) for other in waiting]
+        self.open = bool(waiting)
         return Near(
             [_told(pair, other) for pair, other in found if _is_told(pair)],
-            self.pairs.writes([*(pair for pair, _ in found), *unsettled], new=doc_id),
+            [
+                *self.pairs.writes([pair for pair, _ in found], new=doc_id),
+                *self.pairs.opening(doc_id, waiting),
+            ],
         )
 
     @contextmanager

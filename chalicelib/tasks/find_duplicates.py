@@ -33,7 +33,7 @@ def find_duplicates(run: Run) -> None:
     scan = _scan(run)
     run.progress(Stage.CLUSTERING, f"Comparing {len(scan.ids):,} documents")
     kept = Pairs(run.table, owner)
-    known = {(pair.newer, pair.older) for pair in kept.all() if not pair.open}
+    known = {(pair.newer, pair.older) for pair in kept.all()}
     added = 0
     for pair in alike(scan):
         if (pair.newer, pair.older) in known:

@@ -184,7 +184,7 @@ def publish_document(
         resemblance.register()
         run.publish(build)
     assignment.follow_up()
-    if asks_for_tidying(draft.doc_id):
+    if asks_for_tidying(draft.doc_id) or resemblance.open:
         upkeep.request(run.table, run.job.owner)
 
 

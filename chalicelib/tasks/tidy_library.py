@@ -8,10 +8,8 @@ from typing import Final
 from chalicelib.errors import HandOver
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
-from chalicelib.library.analytics import forget_if_it_tells_of_the_deleted
 from chalicelib.library.background import owner_of
-from chalicelib.library.removal import Removal
-from chalicelib.library.searchindex import SearchIndex
+from chalicelib.library.tidying import tidying
 
 # A step takes well under this.
 _STEP_SECONDS: Final = 60.0
@@ -22,12 +20,8 @@ _PAUSE_SECONDS: Final = 0.2
 def tidy_library(run: Run) -> None:
     """Do all there is to do for the owner of the library. Raise HandOver where the time does not suffice."""
     run.progress(Stage.SAVING, "Tidying the library")
-    owner = owner_of(run.job)
-    Removal(run.table, run.objects, owner).finish_all()
-    forget_if_it_tells_of_the_deleted(run.table, owner)
-    index = SearchIndex(run.table, run.objects, owner)
     added = removed = 0
-    while done := index.tidy():
+    for done in tidying(run.table, run.objects, owner_of(run.job)):
         added, removed = added + done.added, removed + done.removed
         if not done.added and not done.removed:
             time.sleep(_PAUSE_SECONDS)

@@ -112,8 +112,10 @@ class Books:
                 continue
             both = signed.get(pair.newer), signed.get(pair.older)
             alike = likeness(both[0], both[1], least=KEPT) if both[0] and both[1] else None
-            if not pair.open and (alike is None or alike != (pair.kind, pair.similarity)):
+            if alike is None or alike != (pair.kind, pair.similarity):
                 yield f"pair {pair.newer} {pair.older} says {pair.similarity}, and they are {alike}"
+        for sort in self._sorts(f"DUPOPEN#{self.owner}", ""):
+            yield f"the open pair {sort} has not been settled"
         number = Counter(doc_id for pair in known for doc_id in pair)
         for newer, older in self._sharing_a_band(signed):
             full = max(number[newer], number[older]) >= MAX_PAIRS

@@ -26,9 +26,7 @@ from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.sweeper import Sweeper
-from chalicelib.library.analytics import forget_if_it_tells_of_the_deleted
-from chalicelib.library.removal import Removal
-from chalicelib.library.searchindex import SearchIndex
+from chalicelib.library.tidying import tidying
 from local.deployment import Outputs, deploy
 from local.stack import secret_file
 from tests.caches import forget
@@ -228,10 +226,7 @@ class Site:
     def tidy(self, owners: Collection[str]) -> None:
         """Do now what the stack's tidying jobs would do within minutes."""
         for owner in owners:
-            Removal(self.table, services.objects(), owner).finish_all()
-            forget_if_it_tells_of_the_deleted(self.table, owner)
-            index = SearchIndex(self.table, services.objects(), owner)
-            while index.tidy():
+            for _ in tidying(self.table, services.objects(), owner):
                 pass
 
     # --- What the audit asks ---------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from chalicelib.library.removal import withdraw_unpublished
 from chalicelib.tasks import find_duplicates as task
 from chalicelib.tasks.ingestion import publish_document
 from tests.memory import MemoryQueues
+from tests.traces import traces
 from tests.unit.libraries import Library, counting, prose
 
 
@@ -112,9 +114,81 @@ def test_two_that_arrive_at_once_are_a_pair_when_somebody_looks(library: Library
 
     library.table.transact = meanwhile  # type: ignore[method-assign]
     publish(library, first, prose(1))
+    assert open_pairs(library)
     assert len(groups(library)) == 1
-    assert all(not pair.open for pair in Pairs(library.table, "ann").all())
+    assert open_pairs(library) == []
     assert len(groups(library)) == 1
+
+
+def test_two_that_arrive_at_once_are_a_pair_after_the_next_tidying(library: Library) -> None:
+    both_at_once(library, meanwhile=lambda: None)
+    asked = [item for item in library.table.items.values() if item.get("task") == "tidy_library"]
+    assert asked
+    library.tidy()
+    assert open_pairs(library) == []
+    assert len(list(Pairs(library.table, "ann").all())) == 1
+
+
+def test_one_that_was_deleted_before_the_other_was_published_leaves_no_pair(library: Library) -> None:
+    first, second = library.job(), library.job()
+    transact = library.table.transact
+    gone: list[str] = []
+
+    def of_the_first(writes: Any) -> None:
+        def of_the_second(others: Any) -> None:
+            # By now the second one has looked, and has not seen the first.
+            library.table.transact = transact  # type: ignore[method-assign]
+            transact(writes)
+            gone.append(next(sk[4:] for _, sk in library.table.items if sk.startswith("DOC#")))
+            library.delete(gone[0])
+            transact(others)
+
+        library.table.transact = of_the_second  # type: ignore[method-assign,assignment]
+        publish(library, second, prose(1))
+
+    library.table.transact = of_the_first  # type: ignore[method-assign]
+    publish(library, first, prose(1))
+    assert open_pairs(library)
+    library.tidy()
+    assert traces(library.table.items, library.objects.bodies, gone) == []
+
+
+def test_one_that_was_never_published_leaves_no_pair(library: Library) -> None:
+    killed = killed_run(library)
+    other = library.add(prose(1))["doc_id"]
+    assert open_pairs(library)
+    library.tidy()
+    assert open_pairs(library)  # it may come still
+    ending(library).remove_leftovers(killed)
+    library.tidy()
+    assert open_pairs(library) == []
+    assert groups(library) == []
+    library.delete(other)
+
+
+def test_an_open_pair_goes_with_either_document(library: Library) -> None:
+    both_at_once(library, meanwhile=lambda: None)
+    library.delete(next(sk[4:] for _, sk in library.table.items if sk.startswith("DOC#")))
+    assert open_pairs(library) == []
+
+
+def open_pairs(library: Library) -> list[tuple[str, str]]:
+    return [key for key in library.left() if key[0].startswith("DUPOPEN#")]
+
+
+def both_at_once(library: Library, meanwhile: Callable[[], None]) -> None:
+    """Publish two texts that are alike: as the first is about to be, the second one is, then comes `meanwhile`."""
+    first = library.job()
+    transact = library.table.transact
+
+    def quicker(writes: Any) -> None:
+        library.table.transact = transact  # type: ignore[method-assign]
+        library.add(prose(1), title="Quicker")
+        meanwhile()
+        transact(writes)
+
+    library.table.transact = quicker  # type: ignore[method-assign]
+    publish(library, first, prose(1))
 
 
 def publish(library: Library, job: Job, text: str) -> None:
@@ -428,7 +502,7 @@ def test_a_rescan_goes_on_where_it_stopped(library: Library, monkeypatch: pytest
     following.checkpoint._hopeful = True
     task.find_duplicates(following)
     assert library.result(job)["documents"] == 5
-    assert reads["query"] <= 4  # two pages of documents that were left, and the pairs twice
+    assert reads["query"] <= 5  # two pages of documents that were left, the pairs twice, the open ones
 
 
 @pytest.mark.parametrize("threshold", [0, 2, -1, 0.49, "much", None, [1]])
