@@ -18,7 +18,7 @@ from chalicelib.aws.table import ConditionFailed, Table, query_all
 from chalicelib.jobs.job import now_ms
 from chalicelib.knowledge.clusters import Centroid
 from chalicelib.knowledge.directory import Directory, directory_of
-from chalicelib.library.documents import counts_key
+from chalicelib.library.documents import Documents, counts_key
 
 # A row holds at most 400 KB.
 _PART_BYTES: Final = 300_000
@@ -37,6 +37,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     parts: int = 0
     # Clusters whose ids sort before this are in it.
     since: str = ""
+    # Documents that had been deleted when it was made: `documents.Counts.removed`.
+    removed: int = 0
 
     @classmethod
     def of(cls, counts: Item | None) -> Generation:
@@ -46,6 +48,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
             generation=counts.get("generation", 0),
             parts=counts.get("parts", 0),
             since=counts.get("since", ""),
+            removed=counts.get("directory_removed", 0),
         )
 
 
@@ -85,6 +88,7 @@ class StoredDirectory:
         Raise Unavailable.
         """
         now = now_ms()
+        removed = self._removed()
         directory = directory_of(read())
         number = max(before.generation + 1, now)
         data = directory.pack()
@@ -99,7 +103,12 @@ class StoredDirectory:
         )
         name = Update(
             key=counts_key(self.owner),
-            set={"generation": number, "parts": len(parts), "since": _lowest_id(now - _OVERLAP_MS)},
+            set={
+                "generation": number,
+                "parts": len(parts),
+                "since": _lowest_id(now - _OVERLAP_MS),
+                "directory_removed": removed,
+            },
             when=(Present("pk"), same),
         )
         try:
@@ -109,6 +118,15 @@ class StoredDirectory:
             return False
         self.drop(before=number)
         return True
+
+    def forget_the_deleted(self, read: Callable[[], Iterable[Centroid]]) -> None:
+        """Make the directory anew if a document was deleted since: it may have its words. Raise Unavailable."""
+        generation = Generation.of(self.table.get(counts_key(self.owner)))
+        if generation.generation and generation.removed != self._removed():
+            self.replace(generation, read)
+
+    def _removed(self) -> int:
+        return Documents(self.table, self.owner).counts().removed
 
     def drop(self, *, before: int | None = None) -> None:
         """Delete the parts of generations before this one; all of them where it is not given."""

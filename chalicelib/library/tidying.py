@@ -12,6 +12,8 @@ from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table
 from chalicelib.library import upkeep
 from chalicelib.library.analytics import forget_if_it_tells_of_the_deleted
+from chalicelib.library.clusters import Clusters
+from chalicelib.library.directory import StoredDirectory
 from chalicelib.library.pairs import Pairs
 from chalicelib.library.removal import Removal
 from chalicelib.library.searchindex import SearchIndex, Tidied
@@ -21,12 +23,13 @@ _MAX_SETTLED: Final = 500
 
 
 def tidying(table: Table, objects: Objects, owner: str) -> Iterator[Tidied]:
-    """Finish deletions, forget figures that tell of them, settle open pairs; then yield steps of the search index.
+    """Finish deletions, forget figures and words that tell of them, settle open pairs; yield steps of the index.
 
-    A step that came to nothing because somebody else was quicker yields zeros. Raise Unavailable.
+    A step of the search index that came to nothing because somebody else was quicker yields zeros. Raise Unavailable.
     """
     Removal(table, objects, owner).finish_all()
     forget_if_it_tells_of_the_deleted(table, owner)
+    StoredDirectory(table, owner).forget_the_deleted(Clusters(table, owner).all)
     if Pairs(table, owner).settle(most=_MAX_SETTLED).left:
         upkeep.request(table, owner)
     index = SearchIndex(table, objects, owner)

@@ -15,6 +15,7 @@ from chalicelib.jobs.job import new_id
 from chalicelib.jobs.store import JobStore
 from chalicelib.library import upkeep
 from chalicelib.library.analytics import snapshot_of
+from chalicelib.library.assignment import REPLACED_AT
 from chalicelib.library.claims import Claims
 from chalicelib.library.documents import Documents
 from chalicelib.library.merging import Merging
@@ -135,7 +136,7 @@ def test_on_dynamodb_and_s3_nothing_is_left_either(api: Api) -> None:
     library.task("refresh_analytics", refresh_analytics)
     doc_id = marked(library, spoken=True)
     library.tidy()
-    assert len(left(library, doc_id)) > 30
+    assert len(left(library, doc_id)) > 20
     library.delete(doc_id)
     library.tidy()
     assert left(library, doc_id) == []
@@ -143,6 +144,20 @@ def test_on_dynamodb_and_s3_nothing_is_left_either(api: Api) -> None:
     library.tidy()
     items, bodies = library.look()
     assert ([key for key in items if api.user in key[0]], bodies) == ([], {})
+
+
+def test_the_directory_of_topics_is_made_anew_without_it(library: Shown) -> None:
+    doc_id = marked(library)
+    for number in range(REPLACED_AT + 2):
+        library.add(" ".join(f"{word}{number}x" for word in prose(number, 40).split()))
+    assert any(line.startswith("TOPICS#") for line in left(library, doc_id))
+    library.delete(doc_id)
+    library.tidy()
+    assert left(library, doc_id) == []
+    # Another deletion, and a tidying without one: it is made anew once.
+    before = [key for key in library.table.items if key[0].startswith("TOPICS#")]
+    library.tidy()
+    assert before == [key for key in library.table.items if key[0].startswith("TOPICS#")] != []
 
 
 def test_figures_that_were_being_counted_during_a_deletion_go_too(
