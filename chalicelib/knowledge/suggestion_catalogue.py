@@ -25,6 +25,10 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     part: frozenset[str] = frozenset()
     # `{other}` is a second concept of the same category as `{part}`.
     pair: bool = False
+    # Something is written in `{part}`: SQL or HTML will not do.
+    builds: bool = False
+    # `{subject}` is a matter, not a means: no language, database or tool.
+    topical: bool = False
     # The documents must be for readers of at least so many levels.
     levels: int = 1
     # Preferred over others of the same coverage: a shape that asks for more says more. 0 to 1.
@@ -46,9 +50,10 @@ _BUILDING: Final = frozenset({"language", "framework", "library"})
 SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         key="application",
+        builds=True,
         part=_BUILDING,
         weight=0.8,
-        title="A small application for {subject}, built with {part}",
+        title="{subject}: a small application with {part}",
         description="Turn what your documents say about {subject} into a working tool, written with {part}. "
         "Start with one task that you do by hand today.",
         prerequisites=("testing",),
@@ -81,9 +86,10 @@ SHAPES: Final[tuple[Shape, ...]] = (
     ),
     Shape(
         key="store",
+        topical=True,
         part=frozenset({"database"}),
         weight=0.9,
-        title="A searchable collection on {subject}, kept in {part}",
+        title="{subject}: a searchable collection in {part}",
         description="Design tables for what you know about {subject}, fill them from your documents, "
         "and answer real questions with {part}.",
         prerequisites=("data modeling",),
@@ -115,9 +121,10 @@ SHAPES: Final[tuple[Shape, ...]] = (
     ),
     Shape(
         key="automation",
+        topical=True,
         part=frozenset({"tool", "platform"}),
         weight=0.75,
-        title="{subject} on its own: automate a routine with {part}",
+        title="{subject}: a routine automated with {part}",
         description="Choose a routine around {subject} that you repeat, and let {part} do it, "
         "with a report of what it did.",
         prerequisites=("automation",),
@@ -134,14 +141,14 @@ SHAPES: Final[tuple[Shape, ...]] = (
         key="case_study",
         part=frozenset({"method", "field"}),
         weight=0.7,
-        title="A case study: {part} applied to {subject}",
-        description="Take one real case of {subject} and work it through with {part}, "
+        title="{subject}: a case study in {part}",
+        description="Take one real case of {subject} and work it through with what your documents say on {part}, "
         "from the question to a conclusion that somebody else can check.",
         prerequisites=(),
         steps=(
             "Choose one case that your documents describe well.",
             "State the question, and what would count as an answer.",
-            "Apply {part} step by step, and keep notes of each choice.",
+            "Work it through step by step, and keep notes of each choice.",
             "Let somebody read it who does not know the case.",
         ),
         outcomes=("A case study of five to ten pages", "A method that you have used, not only read about"),
@@ -151,7 +158,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         key="course",
         levels=2,
         weight=0.7,
-        title="A course on {subject}, from first steps to depth",
+        title="{subject}: a course from first steps to depth",
         description="Your documents on {subject} are for readers of several levels. Put them in order, "
         "fill the steps between, and make lessons of them.",
         prerequisites=(),
@@ -167,7 +174,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
     Shape(
         key="handbook",
         weight=0.5,
-        title="A short handbook of {subject}",
+        title="{subject}: a short handbook",
         description="Condense what your documents say about {subject}, {part} first of all, "
         "into a handbook that you would want to have had at the start.",
         prerequisites=(),
@@ -201,7 +208,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         key="gap",
         ground="gap",
         weight=0.85,
-        title="Close a gap: {other}, in the service of {subject}",
+        title="A gap in {subject}: {other}",
         description="Many of your documents mention {other} and almost none is about it. Learn it by "
         "building something small for {subject}.",
         prerequisites=(),

@@ -7,21 +7,26 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from chalicelib.knowledge.clusters import Centroid
-from chalicelib.knowledge.suggestion_catalogue import Shape
-from chalicelib.knowledge.suggestion_drafts import (
+from chalicelib.knowledge.holdings import (
     LEVELS,
     Concept,
-    Draft,
     Reading,
+    Topic,
+    concepts_of,
+    covers,
+    distinct,
+    gaps_of,
+    topics_of,
+)
+from chalicelib.knowledge.suggestion_catalogue import Shape
+from chalicelib.knowledge.suggestion_drafts import (
+    LEAST_DOCUMENTS,
+    Draft,
     best_of,
     bridge_drafts,
     cluster_drafts,
-    concept_key,
-    concepts_of,
     coverage_of,
     gap_drafts,
-    gaps_of,
-    topics_of,
 )
 
 __all__ = ["METHOD", "MIN_DOCUMENTS", "Reading", "suggest"]
@@ -32,6 +37,8 @@ MIN_DOCUMENTS: Final = 3
 _EVIDENCE: Final = 3
 _RESOURCES: Final = 5
 _MAX_TITLE: Final = 200
+# Topics that are named where there is nothing to suggest.
+_NAMED_TOPICS: Final = 3
 
 
 def suggest(clusters: Sequence[Centroid], readings: Sequence[Reading], *, number: int) -> dict[str, Any]:
@@ -39,14 +46,15 @@ def suggest(clusters: Sequence[Centroid], readings: Sequence[Reading], *, number
 
     A library that supports none gets an empty list, and reasons and next steps in words.
     """
-    concepts = concepts_of(readings)
-    topics = topics_of(clusters, readings, concepts)
-    gaps = gaps_of(concepts, len(readings))
+    different = distinct(readings)
+    concepts = concepts_of(different)
+    topics = topics_of(clusters, different, concepts)
+    gaps = gaps_of(concepts, len(different))
     drafts = [*cluster_drafts(topics, concepts), *bridge_drafts(topics, concepts)]
     drafts += gap_drafts(topics, concepts, gaps)
     enough = len(readings) >= MIN_DOCUMENTS
     chosen = best_of(drafts, concepts, number) if enough else []
-    reasons, next_steps = _reasons(readings, concepts, found=len(chosen))
+    reasons, next_steps = ([], []) if chosen else _reasons(readings, topics)
     return {
         "suggestions": [_suggestion(draft, concepts, gaps) for draft in chosen],
         "method": METHOD,
@@ -115,7 +123,7 @@ def _suggestion(draft: Draft, concepts: dict[str, Concept], gaps: Sequence[Conce
 def _missing(draft: Draft, concepts: dict[str, Concept], gaps: Sequence[Concept]) -> list[str]:
     """Return prerequisites that no document has, and gaps of the topics concerned, at most two."""
     ids = {topic.cluster.cluster_id for topic in draft.topics}
-    absent = [name for name in draft.shape.prerequisites if concept_key(name) not in concepts]
+    absent = [name for name in draft.shape.prerequisites if not covers(concepts, name)]
     used = [draft.other] if draft.shape.ground == "gap" and draft.other else []
     near = [gap for gap in gaps if gap not in used and any(read.cluster_id in ids for read in gap.mentions)]
     return list(dict.fromkeys([*absent, *(gap.name for gap in [*used, *near[:2]])]))
@@ -174,12 +182,8 @@ def _learning_path(resources: Sequence[Reading], missing: Sequence[str]) -> list
     return path + [f"Find a source on {name}: your library has none that is about it." for name in missing]
 
 
-def _reasons(
-    readings: Sequence[Reading], concepts: dict[str, Concept], *, found: int
-) -> tuple[list[str], list[str]]:
+def _reasons(readings: Sequence[Reading], topics: Sequence[Topic]) -> tuple[list[str], list[str]]:
     """Return in words why there is nothing, and what to do."""
-    if found:
-        return [], []
     if not readings:
         return ["The library is empty."], [f"Add at least {MIN_DOCUMENTS} documents on one topic."]
     if len(readings) < MIN_DOCUMENTS:
@@ -188,9 +192,17 @@ def _reasons(
             [f"The library has {len(readings)} of the {MIN_DOCUMENTS} documents that suggestions need."],
             [f"Add {more} more, best on the topic of those that are there."],
         )
-    if not concepts:
+    if not any(reading.keys for reading in readings):
         return ["No concepts were found in the documents."], ["Add documents with running text."]
+    if all(len(topic.readings) < LEAST_DOCUMENTS for topic in topics):
+        return (
+            [
+                f"The {len(readings)} documents are on as many topics: nothing can be built on one document alone."
+            ],
+            [f"Add another document on “{topic.cluster.name}”." for topic in topics[:_NAMED_TOPICS]]
+            or ["Add more documents on the topics that are there."],
+        )
     return (
-        ["No topic has two concepts that a project could join."],
+        ["No topic has two concepts that stand together and of which enough is known."],
         ["Add longer documents, or more of them on the topics that are there."],
     )

@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.errors import InvalidRequest
 from chalicelib.knowledge.clusters import founded, joined
+from chalicelib.knowledge.holdings import concepts_of, covers
 from chalicelib.knowledge.suggestion_catalogue import SHAPES
 from chalicelib.knowledge.suggestions import Reading, suggest
 from chalicelib.tasks.build_suggestions import generate_build_suggestions
@@ -23,6 +24,8 @@ FIELDS = {
 
 def reading(number: int, cluster: str, *names: str, level: str = "beginner") -> Reading:
     concepts = [tuple(name.split("/")) if "/" in name else (name, "concept") for name in names]
+    # What it has alone, so that it is no version of another one.
+    concepts += [(f"note {number}", "concept"), (f"remark {number}", "concept")] if names else []
     return Reading(
         doc_id=f"d{number}",
         title=f"Text {number}",
@@ -97,6 +100,66 @@ def test_a_tiny_library_gets_a_reason_and_a_next_step(number: int) -> None:
 def test_documents_without_concepts_get_a_reason() -> None:
     found = suggest(CLUSTERS, [reading(n, "c1") for n in range(5)], number=5)  # type: ignore[arg-type]
     assert (found["suggestions"], found["reasons"]) == ([], ["No concepts were found in the documents."])
+
+
+def test_documents_on_as_many_topics_get_reasons_and_the_topics_to_go_on_with() -> None:
+    alone = [reading(n, f"c{n}", "Python/language", f"matter {n}") for n in range(4)]
+    found = suggest(clusters(*((f"c{n}", 1) for n in range(4))), alone, number=5)  # type: ignore[arg-type]
+    assert found["suggestions"] == []
+    assert "4 documents are on as many topics" in found["reasons"][0]
+    assert found["next_steps"][0] == "Add another document on “C0”."
+
+
+def test_persons_are_no_gaps() -> None:
+    people = [reading(n, "c1", "tide", "pier", "crane", "Olivia Marsh/name") for n in range(4)]
+    found = suggest(clusters(("c1", 4)), people, number=10)  # type: ignore[arg-type]
+    assert "Olivia Marsh" not in str(found["gaps"])
+    assert not any("Olivia Marsh" in one["missing_knowledge"] for one in found["suggestions"])
+
+
+def test_versions_of_a_document_count_once() -> None:
+    again = [
+        Reading(doc_id=f"v{n}", title="Report", cluster_id="c1", level="", concepts=READINGS[0].concepts)
+        for n in range(9)
+    ]
+    topic = clusters(("c1", 12))
+    without = suggest(topic, READINGS[:3], number=1)  # type: ignore[arg-type]
+    found = suggest(topic, [*READINGS[:3], *again], number=1)  # type: ignore[arg-type]
+    assert found["suggestions"] == without["suggestions"]
+
+
+def test_what_never_stands_together_is_not_joined() -> None:
+    apart = [
+        *(reading(n, "c1", "compost heap", "worm") for n in range(3)),
+        *(reading(n, "c1", "Python/language", "script") for n in range(3, 6)),
+    ]
+    found = suggest(clusters(("c1", 6)), apart, number=10)  # type: ignore[arg-type]
+    assert found["suggestions"]
+    for one in found["suggestions"]:
+        assert not {"compost heap", "Python"} <= set(one["required_skills"])
+
+
+def test_no_idea_comes_twice_and_each_rests_on_two_documents() -> None:
+    library = Library()
+    for text in [text for texts in TOPICS.values() for text in texts]:
+        library.add(text)
+    found = library.task(
+        "generate_build_suggestions", generate_build_suggestions, params={"max_suggestions": 10}
+    )
+    titles = [one["title"] for one in found["suggestions"]]
+    assert len(titles) >= 5
+    assert len(set(titles)) == len(titles)
+    for one in found["suggestions"]:
+        assert len({entry["doc_id"] for entry in one["evidence"]}) >= 2, one["title"]
+        assert one["coverage_score"] >= 0.3
+
+
+@pytest.mark.parametrize(
+    ("concept", "covered"),
+    [("load test", True), ("unit testing", True), ("test file", False), ("attest", False)],
+)
+def test_a_prerequisite_is_covered_by_its_kinds(concept: str, covered: bool) -> None:
+    assert covers(concepts_of([reading(1, "c", concept)]), "testing") is covered
 
 
 def test_braces_in_concepts_are_text() -> None:
