@@ -17,62 +17,52 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from local.containers import CONTAINERS
 from local.gateway import is_sample
 from local.stack import SAMPLES, Stack, StackOptions
 from syncboard.client import Client
+from syncboard.demo_findings import show_findings
+from syncboard.options import console
+from syncboard.samples import EXPECTED, Expected
 
 # The first run also installs what recognises text and speech.
 _TIMEOUT_SECONDS = 1200.0
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sample must end: `samples/expected.json` holds one of these per file name."""
-
-    state: str
-    # Type of the error, for a sample that must fail.
-    error_type: str | None = None
-    # Password to submit it with.
-    password: str | None = None
-    # Words that its text must hold.
-    says: str | None = None
-    # Submitted as a link to a web server, not as a file.
-    as_link: bool = False
-    # Sample that it is a lightly edited copy of.
-    alike_to: str | None = None
-
-
 def run_demo(*, keep: bool) -> bool:
     """Run every sample; print progress and a table; tell whether each ended as expected."""
-    console = Console()
+    began = time.monotonic()
+    out = console()
     folder = Path(tempfile.mkdtemp(prefix="syncboard-demo-"))
     try:
-        console.print("Starting a stack …")
-        began = time.monotonic()
+        out.print("Starting a stack …")
         options = StackOptions(port=0, data=folder, containers=tuple(CONTAINERS), verbose=False)
         with served_samples() as site:
             # The service may fetch from this one address of the machine.
             os.environ["SYNCBOARD_NETWORK_ALLOW"] = site
-            ok = _demonstrate(options, f"http://{site}", console, began)
+            ok = _demonstrate(options, f"http://{site}", out, began)
     finally:
         if keep:
-            console.print(f"Data kept in {folder}")
+            out.print(f"Data kept in {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
     return ok
 
 
-def _demonstrate(options: StackOptions, pages: str, console: Console, began: float) -> bool:
+def _demonstrate(options: StackOptions, pages: str, out: Console, began: float) -> bool:
     """Run every sample on a stack of its own; tell whether each ended as expected."""
     with Stack(options) as stack:
-        console.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
+        out.print(f"Ready on {stack.url} after {time.monotonic() - began:.1f} s.\n")
         with Client(stack.url, stack.token(f"demo-{secrets.token_hex(4)}", seconds=3600)) as client:
-            return _report(_run_all(client, pages, console), client, console)
+            ends = _run_all(client, pages, out)
+            well = _report(ends, client, out)
+            well = show_findings(client, out) and well
+            out.print(f"\nAll this took {time.monotonic() - began:.0f} s.")
+            return well
 
 
 @contextlib.contextmanager
@@ -94,27 +84,26 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _run_all(client: Client, pages: str, console: Console) -> dict[str, tuple[Expected, dict[str, Any]]]:
-    expected = msgspec.json.decode((SAMPLES / "expected.json").read_bytes(), type=dict[str, Expected])
+def _run_all(client: Client, pages: str, out: Console) -> dict[str, tuple[Expected, dict[str, Any]]]:
     paths = [path for path in sorted(SAMPLES.iterdir()) if is_sample(path)]
     columns = (
-        TextColumn("{task.fields[file]:<28}"),
+        TextColumn("{task.fields[file]:<28}", table_column=Column(no_wrap=True, width=28)),
         BarColumn(24),
         TextColumn("{task.percentage:>3.0f} %  {task.description}"),
     )
-    with Progress(*columns, console=console) as bars, ThreadPoolExecutor(len(paths)) as threads:
+    with Progress(*columns, console=out) as bars, ThreadPoolExecutor(len(paths)) as threads:
         futures = {
             path.name: threads.submit(
                 _run_one,
                 client,
-                f"{pages}/{path.name}" if expected[path.name].as_link else path,
-                expected[path.name],
+                f"{pages}/{path.name}" if EXPECTED[path.name].as_link else path,
+                EXPECTED[path.name],
                 bars,
                 bars.add_task("", total=100, file=path.name),
             )
             for path in paths
         }
-        return {name: (expected[name], future.result()) for name, future in futures.items()}
+        return {name: (EXPECTED[name], future.result()) for name, future in futures.items()}
 
 
 def _run_one(
@@ -130,22 +119,20 @@ def _run_one(
     return status
 
 
-def _report(ends: dict[str, tuple[Expected, dict[str, Any]]], client: Client, console: Console) -> bool:
+def _report(ends: dict[str, tuple[Expected, dict[str, Any]]], client: Client, out: Console) -> bool:
     """Print the table; return whether all went as expected."""
-    table = Table(title="Samples", title_justify="left")
-    for heading in ("file", "state", "time", "concepts, or the error", "cluster", ""):
+    table = Table()
+    for heading in ("file", "state", "time", "concepts, or the error", ""):
         table.add_column(heading, no_wrap=heading in ("file", "state"))
     well = True
     for name, (expected, status) in ends.items():
         as_expected = _as_expected(expected, status, client)
         well = well and as_expected
         table.add_row(name, *_row(status), "✓" if as_expected else "✗ unexpected")
-    console.print(table)
-    documents = client.documents(limit=100)["documents"]
-    published = sum(status["state"] == "SUCCESS" for _, status in ends.values())
-    clusters = {document["cluster_id"] for document in documents}
-    console.print(f"{len(ends)} files, {len(documents)} documents in {len(clusters)} clusters.")
-    return well and len(documents) == published
+    out.print(table)
+    documents = client.documents(limit=1)["total"]
+    out.print(f"{len(ends)} files, {documents} documents.")
+    return well and documents == sum(status["state"] == "SUCCESS" for _, status in ends.values())
 
 
 def _as_expected(expected: Expected, status: dict[str, Any], client: Client) -> bool:
@@ -166,14 +153,13 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
-def _row(status: dict[str, Any]) -> tuple[str, str, str, str]:
+def _row(status: dict[str, Any]) -> tuple[str, str, str]:
     seconds = _seconds(status)
     if status["state"] != "SUCCESS":
         error = status.get("error") or {"type": "?", "message": ""}
-        return status["state"], seconds, f"{error['type']}: {error['message']}", ""
-    result = status["result"]
-    concepts = ", ".join(concept["name"] for concept in result["concepts"][:4])
-    return status["state"], seconds, concepts, result["cluster_name"]
+        return status["state"], seconds, f"{error['type']}: {error['message']}"
+    concepts = ", ".join(concept["name"] for concept in status["result"]["concepts"][:4])
+    return status["state"], seconds, concepts
 
 
 def _seconds(status: dict[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from chalicelib.errors import SyncBoardError
@@ -13,11 +12,10 @@ from chalicelib.ingest.extraction import ExtractionLimits, extract
 from chalicelib.ingest.formats import format_for
 from chalicelib.knowledge.minhash import SURE, likeness, signature
 from local.session import is_sample
-from syncboard.demo import Expected
+from syncboard.samples import EXPECTED
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 LIMITS = ExtractionLimits(memory_bytes=192 * 1024**2, seconds=10, max_pages=2000)
-EXPECTED = msgspec.json.decode((SAMPLES / "expected.json").read_bytes(), type=dict[str, Expected])
 
 
 def test_every_sample_has_an_expectation() -> None:
