@@ -100,7 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ai_region: str | None = None
     ai_endpoint_url: str | None = None
     ai_profile: str | None = None
-    # Longest that one call of the model may take, and how many are made at most for one answer.
+    # Longest that one call of the model may take (twice that for suggestions), and calls at most for one answer.
     ai_seconds: float = 60.0
     ai_tries: int = 3
     # Longest answer in tokens; how much of a document or library a question shows, in characters (some 4 a token).

@@ -59,12 +59,19 @@ class ModelAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ask(
-    *, system: str, text: str, tool: str, description: str, schema: dict[str, Any], max_tokens: int
+    *,
+    system: str,
+    text: str,
+    tool: str,
+    description: str,
+    schema: dict[str, Any],
+    max_tokens: int,
+    seconds: float,
 ) -> ModelAnswer:
     """Have the configured model call `tool` with what `schema` describes.
 
-    `system` are our instructions, `text` is what they are about. Raise ModelBusy where another try may help,
-    ModelRefused where it can't.
+    `system` are our instructions, `text` is what they are about; an answer is waited for for `seconds`. Raise
+    ModelBusy where another try may help, ModelRefused where it can't.
     """
     config = settings.get()
     inference: dict[str, Any] = {"maxTokens": max_tokens}
@@ -72,7 +79,7 @@ def ask(
         inference["temperature"] = config.ai_temperature
     specification = {"name": tool, "description": description, "inputSchema": {"json": schema}}
     try:
-        answer = _client(os.getpid()).converse(
+        answer = _client(os.getpid(), seconds).converse(
             modelId=config.ai_model,
             system=[{"text": system}],
             messages=[{"role": "user", "content": [{"text": text}]}],
@@ -123,8 +130,8 @@ def _answer(answer: Any, tool: str) -> ModelAnswer:
 
 
 @lru_cache(maxsize=4)
-def _client(_pid: int) -> Any:
-    """Return this process's client.
+def _client(_pid: int, seconds: float) -> Any:
+    """Return this process's client for calls that may take so long.
 
     An emulator's address and credentials (`AWS_ENDPOINT_URL` and what goes with it) are not for Bedrock: it has an
     address and, for a machine of one's own, a profile by settings of its own.
@@ -132,7 +139,7 @@ def _client(_pid: int) -> Any:
     given = settings.get()
     config = Config(
         connect_timeout=3,
-        read_timeout=given.ai_seconds,
+        read_timeout=seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs lack it
     )

@@ -33,6 +33,7 @@ _NO_GAPS: Final = frozenset({"name"})
 _TOPICS: Final = 30
 _CONCEPTS: Final = 12
 _GAPS: Final = 10
+_MAX_TITLE: Final = 200
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,3 +171,19 @@ def gaps_of(concepts: dict[str, Concept], documents: int) -> list[Concept]:
         and len(concept.focus) <= GAP_FOCUS * len(concept.mentions)
     ]
     return sorted(found, key=lambda concept: (-len(concept.mentions), concept.name))[:_GAPS]
+
+
+# --- In words ------------------------------------------------------------------------------------------------
+
+
+def grade(score: float) -> str:
+    """Return a score from 0 to 1 as high, medium or low."""
+    if score >= 0.7:
+        return "high"
+    return "medium" if score >= 0.4 else "low"
+
+
+def resource(reading: Reading) -> dict[str, str]:
+    """Return a document as something to read."""
+    title = reading.title[:_MAX_TITLE]
+    return {"doc_id": reading.doc_id, "title": title, "skill_level": reading.level}

@@ -38,6 +38,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any]
     # SHA-256 of the content that is asked about.
     digest: str
+    # The answer is long: a call may take twice the usual time.
+    long: bool = False
 
 
 def digest_of(text: str) -> str:
@@ -81,3 +83,11 @@ def name(value: Any, longest: int) -> str:
     line = plain(value, longest + 1)
     fits = len(line) <= longest and any(c.isalnum() for c in line) and not _MARKUP.search(line)
     return line if fits else ""
+
+
+def written(value: Any, longest: int) -> str:
+    """Return a model's words over several lines without control characters; "" for no text, or one too long."""
+    if not isinstance(value, str) or len(value) > longest:
+        return ""
+    kept = "".join(c for c in value if c in "\n\t" or unicodedata.category(c)[0] != "C")
+    return kept.strip("\n")

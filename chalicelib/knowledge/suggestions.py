@@ -16,6 +16,8 @@ from chalicelib.knowledge.holdings import (
     covers,
     distinct,
     gaps_of,
+    grade,
+    resource,
     topics_of,
 )
 from chalicelib.knowledge.suggestion_catalogue import Shape
@@ -94,7 +96,7 @@ def _suggestion(draft: Draft, concepts: dict[str, Concept], gaps: Sequence[Conce
     return {
         "title": fill(draft.shape.title),
         "description": fill(draft.shape.description),
-        "feasibility": _grade(coverage - 0.1 * len(missing)),
+        "feasibility": grade(coverage - 0.1 * len(missing)),
         "effort_estimate": _effort(draft.shape, level, len(missing)),
         "complexity_level": level,
         "required_skills": [concept.name for concept in draft.concepts] + list(draft.shape.prerequisites),
@@ -105,13 +107,10 @@ def _suggestion(draft: Draft, concepts: dict[str, Concept], gaps: Sequence[Conce
         "starter_steps": [fill(step) for step in draft.shape.steps],
         "learning_path": _learning_path(resources, missing),
         "expected_outcomes": [fill(outcome) for outcome in draft.shape.outcomes],
-        "knowledge_coverage": _grade(coverage),
+        "knowledge_coverage": grade(coverage),
         "coverage_score": round(coverage, 3),
         "evidence": _evidence(draft),
-        "recommended_resources": [
-            {"doc_id": reading.doc_id, "title": reading.title[:_MAX_TITLE], "skill_level": reading.level}
-            for reading in resources
-        ],
+        "recommended_resources": [resource(reading) for reading in resources],
         "starter_code": None,
         "file_structure": None,
         "troubleshooting_tips": None,
@@ -142,12 +141,6 @@ def _effort(shape: Shape, level: str, missing: int) -> str:
     factor = 1.5 if level == "advanced" else 1.0
     low, high = (round(days * factor) + missing for days in shape.days)
     return f"{low}-{high} days"
-
-
-def _grade(score: float) -> str:
-    if score >= 0.7:
-        return "high"
-    return "medium" if score >= 0.4 else "low"
 
 
 def _evidence(draft: Draft) -> list[dict[str, str]]:

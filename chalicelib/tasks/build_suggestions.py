@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from chalicelib.errors import InvalidRequest
+from chalicelib import settings
+from chalicelib.errors import InvalidRequest, ModelBusy, ModelRefused, ModelUnclear
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
-from chalicelib.knowledge.suggestions import Reading, suggest
+from chalicelib.knowledge.clusters import Centroid
+from chalicelib.knowledge.model_suggestions import METHOD, ModelSuggestions
+from chalicelib.knowledge.suggestions import MIN_DOCUMENTS, Reading, suggest
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents
+from chalicelib.tasks.model import Model, is_configured, warning
 
 TASK: Final = "generate_build_suggestions"
 DEFAULT_SUGGESTIONS: Final = 5
@@ -30,8 +35,23 @@ def generate_build_suggestions(run: Run) -> None:
     readings = _readings(Documents(run.table, owner))
     clusters = Clusters(run.table, owner).all()
     run.progress(Stage.AI_ANALYSIS, f"Weighing {len(clusters):,} topics and {len(readings):,} documents")
+    result, warnings = _suggested(run, clusters, readings, number)
+    run.publish(lambda: Publication(result=result, warnings=warnings))
+
+
+def _suggested(
+    run: Run, clusters: Sequence[Centroid], readings: Sequence[Reading], number: int
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the result and warnings: the model's where one is configured and answers, else the offline ones."""
     result = suggest(clusters, readings, number=number)
-    run.publish(lambda: Publication(result=result))
+    if not is_configured() or len(readings) < MIN_DOCUMENTS or not result["summary"]["concepts"]:
+        return result, ()
+    asked = ModelSuggestions(clusters, readings, number=number)
+    try:
+        found = Model(run).ask(asked.question(settings.get().ai_input_characters), asked.read)
+    except (ModelBusy, ModelRefused, ModelUnclear) as error:
+        return result, (warning(error, "suggestions were made offline."),)
+    return {**result, "suggestions": found, "method": METHOD, "reasons": [], "next_steps": []}, ()
 
 
 def checked_number(value: Any) -> int:

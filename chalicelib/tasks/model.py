@@ -74,12 +74,13 @@ class Model:
     def _answered(self, question: Question, read: Callable[[Any], Read]) -> tuple[Any, Read]:
         """Ask until there is an answer, the tries are used up or the time is."""
         given = settings.get()
+        seconds = given.ai_seconds * (2 if question.long else 1)
         unclear = 0
         for number in range(1, given.ai_tries + 1):
-            if self.run.seconds_left() < given.ai_seconds + _RESERVE_SECONDS:
+            if self.run.seconds_left() < seconds + _RESERVE_SECONDS:
                 raise ModelBusy("no time was left")
             try:
-                answer = self._one(question)
+                answer = self._one(question, seconds)
                 return answer.value, self._clear(answer, read)
             except ModelBusy as error:
                 if number == given.ai_tries:
@@ -95,7 +96,7 @@ class Model:
                 question = msgspec.structs.replace(question, system=again)
         raise ModelBusy("no try was allowed")
 
-    def _one(self, question: Question) -> bedrock.ModelAnswer:
+    def _one(self, question: Question, seconds: float) -> bedrock.ModelAnswer:
         answer = bedrock.ask(
             system=question.system,
             text=question.text,
@@ -103,6 +104,7 @@ class Model:
             description=question.description,
             schema=question.schema,
             max_tokens=settings.get().ai_max_tokens,
+            seconds=seconds,
         )
         METER.add(ai_input_token=answer.input_tokens, ai_output_token=answer.output_tokens)
         return answer

@@ -105,7 +105,8 @@ TASKS: Final[dict[str, Task]] = {
             name="generate_build_suggestions",
             queue="low_priority",
             target="chalicelib.tasks.build_suggestions:generate_build_suggestions",
-            limits=TimeLimits(soft_seconds=120.0, hard_seconds=150.0),
+            # A model may take two minutes for an answer, and be asked twice.
+            limits=TimeLimits(soft_seconds=300.0, hard_seconds=330.0),
             submittable=True,
         ),
         # Asked for by the service, too; see library.analytics.

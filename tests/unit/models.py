@@ -68,11 +68,11 @@ def asking(**more: str) -> Iterator[None]:
 def replaying() -> Iterator[Stubber]:
     """Answer calls from a list, each checked against AWS's own model of the service."""
     with asking(), pytest.MonkeyPatch.context() as patch, Stubber(_client()) as stub:
-        patch.setattr(bedrock, "_client", lambda _pid: _client())
+        patch.setattr(bedrock, "_client", lambda _pid, _seconds: _client())
         yield stub
 
 
 @lru_cache(maxsize=1)
 def _client() -> Any:
     """Return a client that is made once: reading AWS's model of the service takes its time."""
-    return bedrock._client(os.getpid())
+    return bedrock._client(os.getpid(), 1.0)

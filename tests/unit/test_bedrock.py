@@ -27,6 +27,7 @@ def ask() -> bedrock.ModelAnswer:
         description="Records it.",
         schema=SCHEMA,
         max_tokens=100,
+        seconds=0.3,
     )
 
 
@@ -38,7 +39,7 @@ def stub() -> Iterator[Stubber]:
 
 @pytest.fixture
 def endpoint() -> Iterator[Web]:
-    with serving() as web, asking(AI_ENDPOINT_URL=web.url("").rstrip("/"), AI_SECONDS="0.3"):
+    with serving() as web, asking(AI_ENDPOINT_URL=web.url("").rstrip("/")):
         yield web
 
 
@@ -111,7 +112,7 @@ def test_an_answer_without_the_tool_has_no_value(stub: Stubber) -> None:
 
 
 def test_a_model_that_takes_no_temperature_is_sent_none() -> None:
-    with asking(AI_TEMPERATURE="null"), Stubber(bedrock._client(os.getpid())) as stub:
+    with asking(AI_TEMPERATURE="null"), Stubber(bedrock._client(os.getpid(), 0.3)) as stub:
         stub.add_response("converse", said(CONCEPTS))
         ask()
 
@@ -156,5 +157,5 @@ def test_a_profile_that_does_not_exist_is_a_refusal() -> None:
 def test_an_emulator_s_address_is_not_bedrock_s(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with asking(AI_REGION="eu-central-1"):
-        address = bedrock._client(os.getpid()).meta.endpoint_url
+        address = bedrock._client(os.getpid(), 1.0).meta.endpoint_url
     assert address == "https://bedrock-runtime.eu-central-1.amazonaws.com"
