@@ -40,10 +40,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint_url: str | None = None
     # Where the JWT secret is: `file:PATH` or `secretsmanager:ARN`. Never the secret itself.
     jwt_secret: str = ""
-    # `iss` and `aud` that a token must carry.
+    # `iss` and `aud` that a token must carry; several audiences by commas.
     jwt_issuer: str = "syncboard"
     jwt_audience: str = "syncboard-api"
-    # Where an identity provider publishes the keys that its tokens are signed with; empty: they are signed with ours.
+    # Where an OpenID Connect provider publishes its keys, or its `…/.well-known/openid-configuration`: the tokens are
+    # the provider's then, and the secret is not used. Empty: tokens are signed with the secret.
     jwt_jwks_url: str = ""
     # Path on the API's own port that forwards uploads to the bucket; None: browsers post to S3 itself.
     upload_path: str | None = None

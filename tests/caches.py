@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chalicelib import services, settings
+from chalicelib.api import tokens
 from chalicelib.aws import bedrock, clients, secrets
 
 
@@ -16,5 +17,6 @@ def forget() -> None:
         services.objects,
         services.queues,
         secrets.read_secret,
+        tokens._key_set,
     ):
         cached.cache_clear()
