@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from typing import Final
 
@@ -62,6 +63,11 @@ class Extracted(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     # What went wrong without making the text useless, one sentence each, for people.
     warnings: tuple[str, ...] = ()
+
+    @property
+    def blank(self) -> bool:
+        """Whether the text shows nothing: white space and marks without a shape (zero-width space, soft hyphen)."""
+        return all(one.isspace() or unicodedata.category(one) == "Cf" for one in self.text)
 
 
 def ignore_progress(done: int, total: int, text: str) -> None:

@@ -80,7 +80,7 @@ def source_of(
 
 
 def _with_text(extracted: Extracted) -> Extracted:
-    if not extracted.text.strip():
+    if extracted.blank:
         raise no_text(extracted)
     return extracted
 

@@ -56,8 +56,8 @@ def find_duplicates(run: Run) -> None:
 def checked_threshold(value: Any) -> float:
     """Return a threshold; raise InvalidRequest for what is no similarity that is kept."""
     try:
-        threshold = float(value)
-    except (TypeError, ValueError):
+        threshold = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         threshold = 0.0
     if not KEPT <= threshold <= 1:
         raise InvalidRequest(f"threshold is a number from {KEPT} to 1.", field="threshold")

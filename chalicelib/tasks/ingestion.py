@@ -107,7 +107,7 @@ def _read(run: Run, path: Path, content: ContentType, *, filename: str, password
     pages = len(extracted.pages_without_text)
     if pages and not scans and _recognised(run):
         raise HandOver(f"A scan ({pages} pages without text): on to text recognition", queue=SCANS)
-    if not extracted.text.strip():
+    if extracted.blank:
         raise no_text(extracted)
     return extracted
 
