@@ -6,11 +6,12 @@ DATA ?= .local
 SEED ?= 1
 JOBS ?= 500
 MUTATIONS ?= 1000
+SIZES ?= 1000 10000
 BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint chaos bench corpus fuzz package images images-test clean
+.PHONY: help setup demo run test unit lint chaos bench bench-scale corpus fuzz package images images-test clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +56,9 @@ chaos: setup ## Storms against a real stack, then the audit (SEED=1 JOBS=500)
 
 bench: setup ## Load, side by side with Celery and Redis where they are installed
 	@$(BIN)/python -m bench.load $(ARGS)
+
+bench-scale: setup ## Libraries of several sizes (SIZES="1000 10000 100000" ARGS="--replaced 1000 10000")
+	@$(BIN)/python -m bench.scale --sizes $(SIZES) $(ARGS)
 
 corpus: setup ## A folder with a manifest.json through a real stack (DIR=folder)
 	@$(BIN)/python -m bench.corpus --dir $(DIR) $(ARGS)

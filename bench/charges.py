@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from bench.duplicates import Writer
+from bench.texts import Writer
 from chalicelib.aws.expressions import Act, Check, Item, Key, Write
 from chalicelib.aws.table import Page
 from chalicelib.jobs.consumer import Consumer

@@ -11,24 +11,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
-import random
-import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from chalicelib.knowledge import background, minhash
+from bench.texts import Planted, Writer, edits
+from chalicelib.knowledge import minhash
 
 _PER_KIND: Final = 50
-
-
-class Planted(NamedTuple):
-    """Two documents of which one is an edit of the other."""
-
-    kind: str
-    original: int
-    edit: int
 
 
 class Corpus(NamedTuple):
@@ -36,98 +26,6 @@ class Corpus(NamedTuple):
 
     texts: list[str]
     planted: list[Planted]
-
-
-def vocabulary() -> list[str]:
-    """Return some 20,000 words, the commonest first."""
-    weights = background.weights()
-    return [word for word in sorted(weights, key=lambda word: (weights[word], word)) if word.isalpha()][
-        :20_000
-    ]
-
-
-class Writer:
-    """Writes documents of a Zipf-like distribution of words, each leaning to a subject."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        self.words = vocabulary()
-        total = 0.0
-        self.cumulative = [total := total + 1 / (rank + 3) for rank in range(len(self.words))]
-
-    def sentence(self, subject: list[str]) -> str:
-        """Return a sentence of 6 to 22 words."""
-        length = self.random.randint(6, 22)
-        words = self.random.choices(self.words, cum_weights=self.cumulative, k=length)
-        words = [self.random.choice(subject) if self.random.random() < 0.2 else word for word in words]
-        return " ".join(words).capitalize() + "."
-
-    def document(self) -> str:
-        """Return 150 to 900 words in paragraphs."""
-        subject = self.random.sample(self.words[300:], 40)
-        paragraphs = [
-            " ".join(self.sentence(subject) for _ in range(self.random.randint(3, 6)))
-            for _ in range(self.random.randint(3, 12))
-        ]
-        return "\n\n".join(paragraphs)
-
-
-# --- Edits ---------------------------------------------------------------------------------------------------
-
-
-def _sentences(text: str) -> list[str]:
-    return re.split(r"(?<=\.)\s+", text)
-
-
-def edits(writer: Writer) -> dict[str, Callable[[str], str]]:
-    """Return the kinds of edits by name."""
-    chance = writer.random
-
-    def some_words(text: str, share: float, change: Callable[[str], str]) -> str:
-        return " ".join(change(word) if chance.random() < share else word for word in text.split(" "))
-
-    def some_letters(text: str, share: float, change: Callable[[str], str]) -> str:
-        return "".join(
-            change(letter) if letter.isalpha() and chance.random() < share else letter for letter in text
-        )
-
-    def reordered(text: str) -> str:
-        parts = text.split("\n\n")
-        chance.shuffle(parts)
-        return "\n\n".join(parts)
-
-    def without_sentences(text: str) -> str:
-        return " ".join(part for part in _sentences(text) if chance.random() > 0.2)
-
-    def with_sentences(text: str) -> str:
-        parts = _sentences(text)
-        subject = chance.sample(writer.words[300:], 40)
-        for _ in range(max(1, len(parts) // 5)):
-            parts.insert(chance.randrange(len(parts)), writer.sentence(subject))
-        return " ".join(parts)
-
-    def swapped(word: str) -> str:
-        return word[:1] + word[2:3] + word[1:2] + word[3:] if len(word) > 3 else word
-
-    ocr = str.maketrans({"l": "1", "o": "0", "e": "c", "m": "rn", "i": "l", "s": "5", "h": "b"})
-    return {
-        "paragraphs reordered": reordered,
-        "one sentence in five deleted": without_sentences,
-        "one sentence in five added": with_sentences,
-        "8 % of words replaced": lambda text: some_words(text, 0.08, lambda _: chance.choice(writer.words)),
-        "8 % of words deleted": lambda text: some_words(text, 0.08, lambda _: ""),
-        "3 % of letters misread": lambda text: some_letters(text, 0.03, lambda a: a.translate(ocr)),
-        "5 % of words mistyped": lambda text: some_words(text, 0.05, swapped),
-        "upper case, no punctuation": lambda text: re.sub(r"[.,\n]+", " ", text).upper(),
-        "wrapped at 60 characters": lambda text: re.sub(r"(.{50,60}) ", "\\1\n", text),
-        "quoted in a mail": lambda text: "On Monday she wrote:\n\n> " + text.replace("\n", "\n> "),
-        "header and footer on each page": lambda text: "\n\n".join(
-            f"{part}\n\nConfidential, page {page} of this report"
-            for page, part in enumerate(text.split("\n\n"))
-        ),
-        "last quarter cut off": lambda text: text[: len(text) * 3 // 4],
-        "preface of 20 %": lambda text: writer.document()[: len(text) // 5] + "\n\n" + text,
-    }
 
 
 def corpus(number: int, *, seed: int = 1) -> Corpus:

@@ -70,3 +70,14 @@ def pss_mb(pids: Sequence[int]) -> float:
             continue
         total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return total / 1024
+
+
+def memory_mb(field: str) -> float:
+    """Return a figure of this process's memory: VmRSS (now) or VmHWM (the most since `reset_peak`)."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
+def reset_peak() -> None:
+    """Let VmHWM begin anew at what is used now (proc(5))."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

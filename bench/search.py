@@ -23,8 +23,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bench.duplicates import Writer
-from chalicelib import settings
+from bench.texts import Writer
 from chalicelib.aws import clients
 from chalicelib.aws.expressions import Act, request
 from chalicelib.aws.objects import Objects
@@ -40,6 +39,7 @@ from chalicelib.library.searchindex import SearchIndex, asks_for_tidying, fresh_
 from infra.templates import DATA, read
 from local.emulator import LOCK_FILE, Emulator
 from local.environments import ensure_environment
+from tests.caches import forget
 from tests.memory import MemoryObjects, MemoryTable
 
 OWNER: Final = "bench"
@@ -192,9 +192,9 @@ def main() -> None:
 
 
 @contextmanager
-def emulated(folder: Path) -> Iterator[None]:
+def emulated(folder: Path, *, save_seconds: float = 2.0) -> Iterator[None]:
     """Start an emulator with a table and a bucket, and let the process's clients talk to it."""
-    with Emulator(ensure_environment("emulator", LOCK_FILE), folder) as emulator:
+    with Emulator(ensure_environment("emulator", LOCK_FILE), folder, save_seconds=save_seconds) as emulator:
         os.environ.update(
             {
                 "AWS_ENDPOINT_URL": emulator.endpoint_url,
@@ -203,7 +203,7 @@ def emulated(folder: Path) -> Iterator[None]:
                 "AWS_DEFAULT_REGION": "us-east-1",
             }
         )
-        settings.get.cache_clear()
+        forget()
         resources = read(DATA)["Resources"].values()
         table = next(entry["Properties"] for entry in resources if entry["Type"] == "AWS::DynamoDB::Table")
         keys = ("KeySchema", "AttributeDefinitions", "BillingMode", "GlobalSecondaryIndexes")
