@@ -4,6 +4,7 @@ PORT ?= 8000
 HOST ?= 127.0.0.1
 DATA ?= .local
 SEED ?= 1
+STAGE ?= dev
 JOBS ?= 500
 MUTATIONS ?= 1000
 SIZES ?= 1000 10000
@@ -49,6 +50,7 @@ lint: .make/dev ## ruff, mypy, template checks
 	@$(BIN)/mypy
 	@$(BIN)/cfn-lint infra/data.yaml
 	@$(BIN)/python -m infra.checks
+	@$(BIN)/python -m infra.package --check
 	@$(BIN)/python -m infra.openapi --check
 
 chaos: setup ## Storms against a real stack, then the audit (SEED=1 JOBS=500)
@@ -74,6 +76,12 @@ images: ## Build the images of containers/ with Docker or Podman (BASE=another b
 
 images-test: setup ## Run the built images as Lambda would, on real jobs; fails where it can't
 	@$(BIN)/python -m tests.images $(ARGS)
+
+deploy: .make/dev ## Package and deploy STAGE to AWS, try it, say where it is (ARGS=--dry-run: show what would change)
+	@$(BIN)/python -m infra.deploy --stage $(STAGE) $(ARGS)
+
+destroy: .make/dev ## Take STAGE down; its data stays (ARGS=--delete-data: goes, too)
+	@$(BIN)/python -m infra.destroy --stage $(STAGE) $(ARGS)
 
 clean: ## Remove environments and build output; data stays
 	@rm -rf .venv .venvs .make build

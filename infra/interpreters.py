@@ -71,6 +71,12 @@ def find(paths: Iterable[Path]) -> Interpreter:
     return min(usable, key=lambda interpreter: VERSIONS.index(interpreter.version))
 
 
+def can_be_expected() -> bool:
+    """Tell whether a Python to package with should be here: in CI, where something can install one."""
+    installers = [name for name in ("uv", "pyenv") if shutil.which(name)]
+    return bool(os.environ.get("CI") and installers)
+
+
 def environment(interpreter: Interpreter, lock: Path, folder: Path) -> Path:
     """Return the `bin` folder of an environment with exactly what `lock` names, made if it is not there.
 

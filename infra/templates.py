@@ -6,6 +6,7 @@ Short forms (`!Ref x`, `!GetAtt a.b`) are read as their long forms, so that the 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,9 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = ROOT / "infra" / "data.yaml"
 FUNCTIONS: Final = ROOT / "infra" / "functions.yaml"
 CHALICE: Final = ROOT / ".chalice"
+
+# Part of every resource's name; both templates say the same.
+STAGE: Final = re.compile(r"[a-z][a-z0-9]{0,15}")
 
 # Chalice names a function's resource after the function, but for the one that answers HTTP.
 _API_HANDLER: Final = "api_handler"
@@ -110,6 +114,12 @@ def resource_name(function: str) -> str:
 def chalice_config() -> dict[str, Any]:
     """Return `.chalice/config.json`."""
     return json.loads((CHALICE / "config.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def with_stage(config: dict[str, Any], stage: str) -> dict[str, Any]:
+    """Return the configuration with `stage` in it: one that it does not name is made like `prod`."""
+    made = {**config["stages"]["prod"], "api_gateway_stage": stage}
+    return {**config, "stages": {stage: made, **config["stages"]}}
 
 
 def policies() -> dict[str, Any]:

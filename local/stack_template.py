@@ -29,6 +29,23 @@ class TemplateError(ValueError):
     """The template uses something that is not understood here, or a parameter without a value."""
 
 
+def named(template: Mapping[str, Any], stage: str, account: str, region: str) -> dict[str, Any]:
+    """Return `template` with the names of what outlives its stack written out.
+
+    So a stack that is made anew takes up the table and the bucket that a deleted one left: CloudFormation imports
+    only what it need not work out the name of.
+    """
+    resolver = Resolver(template, {"Stage": stage}, account=account, region=region)
+    resources = dict(template["Resources"])
+    for resource in resolver.resources():
+        kept = resources[resource.logical_name]
+        if kept.get("DeletionPolicy") == "Retain":
+            name = _NAMES[resource.type]
+            properties = {**kept["Properties"], name: resource.properties[name]}
+            resources[resource.logical_name] = {**kept, "Properties": properties}
+    return {**template, "Resources": resources}
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """A resource of a template with its properties resolved."""
 

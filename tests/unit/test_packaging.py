@@ -176,10 +176,10 @@ def test_a_file_of_ours_that_is_not_in_the_archive_is_found(root: Path, archive:
         archives.check_files(archive, root)
 
 
-def test_an_unknown_stage_ends_with_a_message_and_no_traceback(
+def test_an_impossible_stage_ends_with_a_message_and_no_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(interpreters, "VERSIONS", (f"{sys.version_info[0]}.{sys.version_info[1]}",))
-    arguments = ["--stage", "nowhere", "--out", str(tmp_path / "out"), "--python", sys.executable]
+    arguments = ["--stage", "No-where", "--out", str(tmp_path / "out"), "--python", sys.executable]
     assert package.main(arguments) == 1
-    assert "nowhere is no stage" in capsys.readouterr().err
+    assert "'No-where' is no stage" in capsys.readouterr().err
