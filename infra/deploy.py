@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import images, interpreters, locks, package, secret, smoke, templates
+from infra import images, interpreters, locks, package, registry, secret, smoke, templates
 from infra.artefacts import Artefacts, pointed
 from infra.changesets import StackError, Stacks, Wanted
 from infra.cloud import Cloud, default_region
@@ -62,7 +62,8 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deploy(cloud: Cloud, order: Order, report: Report) -> Deployed | None:
-    """Deploy a stage; None after a dry run. Raise DeployError, StackError, ImageError, SmokeTestFailed."""
+    """Deploy a stage; None after a dry run. Raise DeployError, StackError, RegistryError, BuildFailed,
+    SmokeTestFailed."""
     account = cloud.account()
     report(f"stage {order.stage}: account {account}, region {cloud.region}")
     folder = order.packaged or _package(order.stage, report)
@@ -156,18 +157,19 @@ def _tokens(cloud: Cloud, order: Order, before: Mapping[str, str]) -> dict[str, 
 def _images(cloud: Cloud, order: Order, report: Report) -> dict[str, str]:
     """Return the images' addresses as parameters; those that are not named keep what they are."""
     found = dict(order.image_uris)
-    wanted = [name for name in images.available() if images.PARAMETERS[name] not in found]
+    wanted = [name for name in registry.available() if registry.PARAMETERS[name] not in found]
     if order.images != "build" or order.dry_run or not wanted:
         return found
-    engine = images.engine()
-    if engine is None:
+    try:
+        engine = images.find_engine()
+    except images.NoEngine as error:
         report(
-            f"images {', '.join(wanted)}: no container engine answers here, so they stay as they are; "
-            "--image NAME=URI names one that was built elsewhere"
+            f"{error} Images of {', '.join(wanted)} stay as they are; --image NAME=URI names one that was built "
+            "elsewhere."
         )
         return found
-    registry = images.Registry(cloud, engine, report)
-    return found | {images.PARAMETERS[name]: registry.publish(name) for name in wanted}
+    repositories = registry.Registry(cloud, engine, report)
+    return found | {registry.PARAMETERS[name]: repositories.publish(name) for name in wanted}
 
 
 def _uploaded(folder: Path, template: Template, artefacts: Artefacts) -> Template:
@@ -250,7 +252,7 @@ def _order(options: argparse.Namespace) -> Order:
         packaged=options.package,
         parameters={name: value for name, _, value in pairs},
         images=options.images,
-        image_uris=images.given(options.image),
+        image_uris=registry.given(options.image),
         dry_run=options.dry_run,
         smoke_test=not options.no_smoke_test,
         token=options.token,
@@ -269,7 +271,8 @@ def main(arguments: Sequence[str]) -> int:
         cloud: Any = Cloud(options.region, endpoint_url=options.endpoint_url)
         deployed = deploy(cloud, _order(options), _say)
     except (
-        *(DeployError, StackError, images.ImageError, smoke.SmokeTestFailed),
+        *(DeployError, StackError, smoke.SmokeTestFailed),
+        *(registry.RegistryError, images.BuildFailed),
         *(package.PackagingError, locks.LockError, interpreters.InterpreterError),
         *(BotoCoreError, ClientError),
     ) as error:

@@ -1,149 +1,120 @@
-"""The images of functions whose libraries are too large for a zip: built, pushed, named by their content."""
+"""`make images`: build the image of every folder in `containers/`, with Docker or Podman.
+
+Every folder that has a Dockerfile is one image, `syncboard-<folder>`; the build's context is the project's root, of
+which `.dockerignore` lets through what an image is made of.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import os
+import argparse
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
-
-from infra.cloud import Cloud
-from infra.templates import ROOT
-
-# The template's parameter for each folder of containers/.
-PARAMETERS: Final = {"ocr": "OcrImageUri", "media": "MediaImageUri", "analysis": "AnalysisImageUri"}
-# Images that no deployment of late used are removed by the registry.
-_KEEP_IMAGES: Final = 10
+ROOT: Final = Path(__file__).resolve().parent.parent
+ENGINES: Final = ("docker", "podman")
+_INFO_SECONDS: Final = 30.0
 
 
-class ImageError(RuntimeError):
-    """An image could not be built or pushed; the message ends with what the engine said."""
+class NoEngine(RuntimeError):
+    """No container engine runs here; the message says which were tried and what each said."""
 
 
-def available() -> list[str]:
-    """Return the images that this checkout can build."""
-    return [name for name in PARAMETERS if (ROOT / "containers" / name / "Dockerfile").is_file()]
+class BuildFailed(RuntimeError):
+    """An image could not be built; the engine has said why."""
 
 
-def engine() -> str | None:
-    """Return the container engine that answers here, or None."""
-    for name in ("docker", "podman"):
-        if shutil.which(name):
-            done = subprocess.run([name, "info"], capture_output=True, timeout=60, check=False)  # noqa: S603
-            if done.returncode == 0:
-                return name
-    return None
+def names() -> list[str]:
+    """Return the folders of `containers/` that are images, in order."""
+    return sorted(path.parent.name for path in (ROOT / "containers").glob("*/Dockerfile"))
 
 
-def content_tag(name: str) -> str:
-    """Return a tag that changes with everything that an image is made from, its base excepted."""
-    digest = hashlib.sha256()
-    folders = [ROOT / "containers" / name, ROOT / "chalicelib"]
-    files = [ROOT / "containers" / "runtime.txt"]
-    files += [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    for path in sorted(files):
-        if "__pycache__" not in path.parts:
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:24]
+def tag(name: str) -> str:
+    """Return the local name of a folder's image."""
+    return f"syncboard-{name}"
 
 
-class Registry:
-    """The account's repositories: `syncboard/ocr` and the like."""
-
-    def __init__(self, cloud: Cloud, program: str, report: Callable[[str], None]) -> None:
-        self._client: Any = cloud.client("ecr")
-        self._engine = program
-        self._report = report
-        self._logged_in = False
-
-    def publish(self, name: str) -> str:
-        """Return the address of an image made from what is here; build and push it unless it is there."""
-        repository = f"syncboard/{name}"
-        address = f"{self._ensure(repository)}:{content_tag(name)}"
-        if self._is_there(repository, content_tag(name)):
-            self._report(f"image {name}: already pushed")
-            return address
-        self._report(f"image {name}: building …")
-        dockerfile = Path("containers") / name / "Dockerfile"
-        self._run("build", "--platform", "linux/amd64", "--file", str(dockerfile), "--tag", address, ".")
-        self._log_in(address)
-        self._report(f"image {name}: pushing …")
-        self._run("push", address)
-        return address
-
-    def _ensure(self, repository: str) -> str:
-        """Return a repository's address; make it where there is none."""
-        try:
-            found = self._client.describe_repositories(repositoryNames=[repository])
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "RepositoryNotFoundException":
-                raise
+def find_engine(wanted: str | None = None) -> str:
+    """Return the command of an engine that runs: the one wanted, else the first. Raise NoEngine."""
+    reasons = []
+    for engine in [wanted] if wanted else ENGINES:
+        if reason := _why_not(engine):
+            reasons.append(f"{engine}: {reason}")
         else:
-            return str(found["repositories"][0]["repositoryUri"])
-        made = self._client.create_repository(
-            repositoryName=repository,
-            imageTagMutability="IMMUTABLE",
-            imageScanningConfiguration={"scanOnPush": True},
-        )
-        rule = {
-            "rulePriority": 1,
-            "description": "the latest",
-            "selection": {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": _KEEP_IMAGES},
-            "action": {"type": "expire"},
-        }
-        self._client.put_lifecycle_policy(
-            repositoryName=repository, lifecyclePolicyText=json.dumps({"rules": [rule]})
-        )
-        return str(made["repository"]["repositoryUri"])
+            return engine
+    raise NoEngine("No container engine runs here (" + "; ".join(reasons) + ").")
 
-    def _is_there(self, repository: str, tag: str) -> bool:
-        try:
-            self._client.describe_images(repositoryName=repository, imageIds=[{"imageTag": tag}])
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "ImageNotFoundException":
-                return False
-            raise
-        return True
 
-    def _log_in(self, address: str) -> None:
-        if self._logged_in:
-            return
-        data = self._client.get_authorization_token()["authorizationData"][0]
-        user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-        host = address.partition("/")[0]
-        self._run("login", "--username", user, "--password-stdin", host, send=password)
-        self._logged_in = True
+def build(
+    name: str,
+    *,
+    engine: str,
+    base: str | None = None,
+    network: str | None = None,
+    platform: str | None = None,
+) -> str:
+    """Build one image and return its tag; raise BuildFailed. What the engine prints goes to the terminal.
 
-    def _run(self, *arguments: str, send: str | None = None) -> None:
+    `base` replaces the Dockerfile's own; `network` is what the build's commands use (`host`, say); `platform` is
+    what the image is for (`linux/amd64`).
+    """
+    command = [engine, "build", "--file", f"containers/{name}/Dockerfile", "--tag", tag(name)]
+    command += ["--build-arg", f"BASE={base}"] if base else []
+    command += ["--network", network] if network else []
+    command += ["--platform", platform] if platform else []
+    if subprocess.run([*command, "."], cwd=ROOT, check=False).returncode:  # noqa: S603
+        raise BuildFailed(f"{tag(name)} was not built.")
+    return tag(name)
+
+
+def exists(name: str, engine: str) -> bool:
+    """Tell whether a folder's image is there."""
+    return _says([engine, "image", "inspect", tag(name)]) is None
+
+
+def _why_not(engine: str) -> str | None:
+    """Return why an engine can't be used; None: it can."""
+    if shutil.which(engine) is None:
+        return "not installed"
+    return _says([engine, "info"])
+
+
+def _says(command: Sequence[str]) -> str | None:
+    """Return the last line of what a command that fails says; None: it went well."""
+    try:
         done = subprocess.run(  # noqa: S603
-            [self._engine, *arguments],
-            cwd=ROOT,
-            # Lambda takes no image with attestations beside it.
-            env={**os.environ, "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"},
-            input=send,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
+            command, check=False, capture_output=True, text=True, timeout=_INFO_SECONDS
         )
-        if done.returncode:
-            tail = "\n".join(done.stdout.strip().splitlines()[-15:])
-            raise ImageError(f"{self._engine} {arguments[0]} failed:\n{tail}")
+    except subprocess.TimeoutExpired:
+        return f"no answer within {_INFO_SECONDS:.0f} s"
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
 
 
-def given(arguments: Sequence[str]) -> dict[str, str]:
-    """Return parameters from `ocr=URI`; an empty URI takes the function away. Raise ImageError for another name."""
-    found = {}
-    for argument in arguments:
-        name, _, uri = argument.partition("=")
-        if name not in PARAMETERS:
-            raise ImageError(f"{name} is no image; there are {', '.join(PARAMETERS)}")
-        found[PARAMETERS[name]] = uri
-    return found
+def main(arguments: Sequence[str]) -> int:
+    """Build what the command line names, or everything; return the exit code."""
+    parser = argparse.ArgumentParser(prog="infra.images", description="Build the images of containers/.")
+    parser.add_argument("names", nargs="*", help=f"of: {', '.join(names())} (default: all)")
+    parser.add_argument("--engine", choices=ENGINES, help="default: the first that runs")
+    parser.add_argument("--base", help="base image in place of the Dockerfile's own")
+    parser.add_argument("--network", help="network of the build, for instance host")
+    parser.add_argument("--platform", help="what they are for, for instance linux/amd64")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - set(names()):
+        parser.error(f"there is no image {', '.join(sorted(unknown))}; there are: {', '.join(names())}")
+    try:
+        engine = find_engine(given.engine)
+        for name in given.names or names():
+            build(name, engine=engine, base=given.base, network=given.network, platform=given.platform)
+    except (NoEngine, BuildFailed) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
