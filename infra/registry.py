@@ -1,4 +1,4 @@
-"""The images of a deployment in the account's registry: built where an engine runs, named by what they are made of."""
+"""The images of a deployment in the account's registry: built where an engine runs, named by their content."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def content_tag(name: str) -> str:
 
 
 def given(arguments: Sequence[str]) -> dict[str, str]:
-    """Return parameters from `ocr=URI`; an empty URI takes the function away. Raise RegistryError for another name."""
+    """Return parameters from `ocr=URI`; an empty URI takes the function away. Raise RegistryError."""
     found = {}
     for argument in arguments:
         name, _, uri = argument.partition("=")

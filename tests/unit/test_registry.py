@@ -37,7 +37,8 @@ def engine(tmp_path: Path) -> Path:
 def repositories(monkeypatch: pytest.MonkeyPatch, engine: Path) -> Registry:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    return Registry(Cloud("us-east-1"), str(engine), [].append)
+    said: list[str] = []
+    return Registry(Cloud("us-east-1"), str(engine), said.append)
 
 
 @pytest.fixture
@@ -84,9 +85,7 @@ def test_an_image_that_is_there_is_not_built_again(
     assert not Path(f"{engine}.log").exists()
 
 
-def test_a_refused_push_says_what_the_engine_said(
-    ecr: Stubber, repositories: Registry, engine: Path
-) -> None:
+def test_a_refused_push_says_what_the_engine_said(ecr: Stubber, repositories: Registry, engine: Path) -> None:
     Path(f"{engine}.refuses").touch()
     ecr.add_response("describe_repositories", FOUND)
     ecr.add_client_error("describe_images", "ImageNotFoundException")
