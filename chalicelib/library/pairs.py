@@ -9,6 +9,8 @@ Of two that arrive at once, one is published while it is not known whether the o
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -16,6 +18,7 @@ import msgspec
 
 from chalicelib.aws.expressions import Act, Check, Delete, Item, Key, Present, Put, Write
 from chalicelib.aws.table import Table, TransactionFailed, query_all
+from chalicelib.errors import Unavailable
 from chalicelib.jobs.job import is_id
 from chalicelib.knowledge.minhash import PACKED_BYTES, Likeness, Signature, likeness
 from chalicelib.library.bands import Bands
@@ -26,6 +29,8 @@ MAX_PAIRS: Final = 10
 # Pairs less alike than this are not kept.
 KEPT: Final = 0.5
 _PAGE: Final = 1000
+# Conflicts with other transactions on the same documents.
+_TRIES: Final = 5
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,13 +101,16 @@ class Pairs:
             Check(key=document_key(self.owner, doc_id), when=(Present("pk"),))
             for doc_id in (pair.newer, pair.older)
         ]
-        try:
-            self.table.transact([*checks, *self._puts(pair)])
-        except TransactionFailed as refusal:
-            if not refusal.failed:
-                raise
-            return False
-        return True
+        for attempt in range(_TRIES):
+            try:
+                self.table.transact([*checks, *self._puts(pair)])
+            except TransactionFailed as refusal:
+                if refusal.failed:
+                    return False
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (spreads load, guards nothing)
+            else:
+                return True
+        raise Unavailable("The database was busy with the same documents.")
 
     def all(self) -> Iterator[Pair]:
         """Yield every pair, those of the oldest documents first."""

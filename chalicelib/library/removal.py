@@ -7,10 +7,11 @@ the same request repeated, or the job `tidy_library`, which alone can take the w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from chalicelib.aws.expressions import Act, Check, Delete, Equals, Item, Present, Put, Update
+from chalicelib.aws.expressions import Act, Condition, Delete, Equals, Item, Present, Put, Update
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import ConditionFailed, Table, query_all
 from chalicelib.errors import NotFound, TransientError, UploadMissing
@@ -50,11 +51,12 @@ class Removal:
         self.documents = Documents(table, owner)
         self.clusters = Clusters(table, owner)
 
-    def remove(self, doc_id: str, *, while_there: str = "") -> None:
+    def remove(self, doc_id: str, *, into: Callable[[Document], Act] | None = None) -> None:
         """Delete a document with all its traces; those that can't be removed now are removed by `tidy_library`.
 
-        `while_there` is a document without which this one must stay. Raise NotFound, also for one that was deleted
-        before; Unavailable or RetryAfter where nothing was done or that is not known: the same request again tells.
+        `into` builds the write that another document remembers it by: both are done, or nothing. Raise NotFound, also
+        for one that was deleted before; Unavailable or RetryAfter where nothing was done or that is not known: the
+        same request again tells.
         """
         document = self.documents.find(doc_id)
         if document is None:
@@ -62,7 +64,7 @@ class Removal:
             raise NotFound("There is no such document.", doc_id=doc_id)
         # First, and due in a minute: what a crash leaves from here on is removed by it.
         upkeep.request(self.table, self.owner)
-        self._publish(document, while_there)
+        self._publish(document, into)
         try:
             self.finish(doc_id)
         except TransientError as error:
@@ -94,7 +96,7 @@ class Removal:
 
     # --- What is gone at once ------------------------------------------------------------------------------
 
-    def _publish(self, document: Document, while_there: str) -> None:
+    def _publish(self, document: Document, into: Callable[[Document], Act] | None) -> None:
         """Take a document out of the library. Raise NotFound where somebody else did."""
         text = self._text(document)
         vector = term_vector(text)
@@ -102,21 +104,19 @@ class Removal:
 
         def writes() -> list[Act]:
             # Read afresh: the document may have moved, and the cluster has changed where this is tried again.
-            cluster_id = self.documents.require(document.doc_id).cluster_id
-            also: list[Act] = []
-            if while_there:
-                self.documents.require(while_there)
-                also.append(Check(key=document_key(self.owner, while_there), when=(Present("pk"),)))
+            current = self.documents.require(document.doc_id)
+            cluster_id = current.cluster_id
+            same: list[Condition] = [Equals("cluster_id", cluster_id)]
+            if into:
+                same.append(Equals("merged", current.merged))
             acts: list[Act] = [
                 count_removed(self.owner),
                 # Not while it moves: its share must be taken from the cluster that it is in.
-                Delete(
-                    key=document_key(self.owner, document.doc_id), when=(Equals("cluster_id", cluster_id),)
-                ),
+                Delete(key=document_key(self.owner, document.doc_id), when=tuple(same)),
                 *self._search_writes(
                     document, answers=digest_of(text) if document.method != "offline" else ""
                 ),
-                *also,
+                *([into(current)] if into else []),
             ]
             if document.sha256:
                 claim = Claims(self.table, self.owner, document.job_id).release(

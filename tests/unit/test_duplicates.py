@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from chalicelib.aws.expressions import Act
+from chalicelib.aws.table import TransactionFailed
 from chalicelib.errors import Cancelled, InvalidRequest, NotFound, StaleRun, Unavailable
 from chalicelib.ingest.document import Extracted
 from chalicelib.jobs.ending import Ending
@@ -18,9 +19,9 @@ from chalicelib.jobs.store import JobStore
 from chalicelib.knowledge.minhash import signature
 from chalicelib.knowledge.passages import compare
 from chalicelib.library.bands import MAX_MEMBERS, Bands
-from chalicelib.library.documents import Documents
+from chalicelib.library.documents import Documents, document_key
 from chalicelib.library.duplicates import Duplicates, grouped
-from chalicelib.library.merging import Merging
+from chalicelib.library.merging import MAX_MERGED, Merging
 from chalicelib.library.pairs import MAX_PAIRS, Pair, Pairs
 from chalicelib.library.removal import withdraw_unpublished
 from chalicelib.tasks import find_duplicates as task
@@ -441,20 +442,90 @@ def test_names_move_on_with_a_document_that_was_merged_before(library: Library) 
     assert {entry["title"] for entry in merge(library, third, [second])} == {"One", "Two"}
 
 
+def interrupted(library: Library, meanwhile: Callable[[], object]) -> None:
+    """Have something happen right before the next transaction."""
+    transact = library.table.transact
+
+    def later(writes: Any) -> None:
+        library.table.transact = transact  # type: ignore[method-assign]
+        meanwhile()
+        transact(writes)
+
+    library.table.transact = later  # type: ignore[method-assign]
+
+
 def test_of_two_opposite_merges_at_once_one_document_stays(library: Library) -> None:
     a, b = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two"))
-    merging = Merging(library.table, library.objects, library.owner)
-    remember = merging._remember
-
-    def overtaken(*given: Any) -> None:
-        remember(*given)
-        merge(library, b, [a])  # somebody else keeps what is to go here
-
-    merging._remember = overtaken  # type: ignore[method-assign,assignment]
+    interrupted(library, lambda: merge(library, b, [a]))  # somebody else keeps what is to go here
     with pytest.raises(NotFound):
-        merging.merge(a, [b])
+        merge(library, a, [b])
     there = Documents(library.table, library.owner)
     assert [doc_id for doc_id in (a, b) if there.find(doc_id)] == [b]
+
+
+def test_of_two_equal_merges_at_once_the_names_are_remembered_once(library: Library) -> None:
+    a, b = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two"))
+    interrupted(library, lambda: merge(library, a, [b]))
+    assert [entry["doc_id"] for entry in merge(library, a, [b])] == [b]
+
+
+def test_what_is_merged_into_one_that_is_being_merged_moves_on_with_it(library: Library) -> None:
+    a, b, c = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two", "Three"))
+    interrupted(library, lambda: merge(library, b, [c]))
+    assert [entry["doc_id"] for entry in merge(library, a, [b])] == [b, c]
+
+
+def test_a_merge_that_is_cut_short_has_deleted_and_remembered_the_same(library: Library) -> None:
+    keep, *others = (library.add(prose(1), title=f"Number {number}")["doc_id"] for number in range(4))
+    transact, done = library.table.transact, []
+
+    def failing(writes: Any) -> None:
+        done.append(len(writes))
+        if len(done) == 2:
+            raise Unavailable("busy")
+        transact(writes)
+
+    library.table.transact = failing  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        merge(library, keep, others)
+    library.table.transact = transact  # type: ignore[method-assign]
+    there = Documents(library.table, "ann")
+    gone = [doc_id for doc_id in others if there.find(doc_id) is None]
+    assert [entry["doc_id"] for entry in there.require(keep).merged] == gone == others[:1]
+    assert [entry["doc_id"] for entry in merge(library, keep, others)] == others
+
+
+def test_a_document_remembers_so_many_names_and_no_more(library: Library) -> None:
+    keep = library.add(prose(1))["doc_id"]
+    names = [{"doc_id": new_id(), "title": "é" * 100, "filename": "é" * 100} for _ in range(MAX_MERGED)]
+    library.table.items[document_key("ann", keep)]["merged"] = names
+    one = library.add(prose(1))["doc_id"]
+    with pytest.raises(InvalidRequest, match=str(MAX_MERGED)):
+        merge(library, keep, [one])
+    assert Documents(library.table, "ann").find(one)
+    names.pop()
+    assert len(merge(library, keep, [one])) == MAX_MERGED
+
+
+def test_long_names_are_remembered_by_their_beginning(library: Library) -> None:
+    keep, one = library.add(prose(1))["doc_id"], library.add(prose(1), title="é" * 500)["doc_id"]
+    (entry,) = merge(library, keep, [one])
+    assert entry["title"] == "é" * 100
+
+
+def test_two_that_settle_one_pair_at_once_do_not_fail(library: Library) -> None:
+    """DynamoDB refuses one of two transactions on the same items; a moment later it goes through."""
+    both_at_once(library, meanwhile=lambda: None)
+    transact, tries = library.table.transact, []
+
+    def conflicting(writes: Any) -> None:
+        tries.append(len(writes))
+        if len(tries) < 3:
+            raise TransactionFailed(frozenset())
+        transact(writes)
+
+    library.table.transact = conflicting  # type: ignore[method-assign]
+    assert len(groups(library)) == 1
 
 
 def test_what_can_not_be_merged_is_refused_before_anything_is_done(library: Library) -> None:
