@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,13 +39,21 @@ def up(
     containers: Annotated[
         str, typer.Option(help="Heavy work to do here, too: ocr, media, or none.")
     ] = "ocr,media",
+    stage: Annotated[
+        str, typer.Option(help="Part of every resource's name: two stacks on one LocalStack need two.")
+    ] = "local",
 ) -> None:
     """Serve API and page with emulator and worker, until Ctrl-C."""
     from local.stack import Stack, StackError, StackOptions, stop_on_signals
 
     stack = Stack(
         StackOptions(
-            host=host, port=port, data=data, concurrency=concurrency, containers=_containers(containers)
+            host=host,
+            port=port,
+            data=data,
+            concurrency=concurrency,
+            containers=_containers(containers),
+            stage=_stage(stage),
         )
     )
     try:
@@ -57,6 +66,13 @@ def up(
             stack.console.say("Stopping: jobs in hand are finished or given back, state is saved.")
     except StackError as error:
         _fail(str(error))
+
+
+def _stage(given: str) -> str:
+    """Read the option `--stage`, which the template allows as little as this."""
+    if not re.fullmatch("[a-z][a-z0-9]{0,15}", given):
+        _fail(f"{given!r} is no stage: 1 to 16 lower-case letters and digits, a letter first.")
+    return given
 
 
 def _containers(given: str) -> tuple[str, ...]:

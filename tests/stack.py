@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,9 +20,13 @@ from syncboard.client import Client
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90.0
+# Under this name processes that run tests hand it on.
+_HANDED_ON = "SYNCBOARD_TESTED_ENDPOINT"
 # The emulator to test against, if one was given. Taken out of the environment: what runs on moto in this process
 # would write to that emulator instead.
-GIVEN_ENDPOINT = os.environ.pop("AWS_ENDPOINT_URL", None)
+GIVEN_ENDPOINT = os.environ.pop("AWS_ENDPOINT_URL", None) or os.environ.get(_HANDED_ON)
+if GIVEN_ENDPOINT:
+    os.environ[_HANDED_ON] = GIVEN_ENDPOINT
 STOP_SECONDS = 60.0
 _READY = re.compile(r"SyncBoard is on (?P<url>\S+) .*#token=(?P<token>\S+)")
 
@@ -46,6 +51,8 @@ class RunningStack:
         self.data = data
         self.containers = containers
         self.environment = environment
+        # Other stacks may be on the same emulator, if it is not this one's own.
+        self.stage = f"t{uuid.uuid4().hex[:12]}" if GIVEN_ENDPOINT else "local"
         self.lines: list[str] = []
         self.url = ""
         self.token = ""
@@ -71,6 +78,8 @@ class RunningStack:
                 str(self.data),
                 "--containers",
                 self.containers,
+                "--stage",
+                self.stage,
                 *arguments,
             ],
             cwd=ROOT,

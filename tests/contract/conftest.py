@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,12 +22,11 @@ from infra.templates import DATA, read
 from local.emulator import LOCK_FILE, Emulator
 from local.environments import ensure_environment
 from tests.memory import MemoryQueues, MemoryTable
+from tests.stack import GIVEN_ENDPOINT
 
 QUEUE = "uploads"
 # Nobody listens on port 1.
 NOWHERE = "http://127.0.0.1:1"
-# Given to these tests, not to the service: read before a fixture sets another one.
-GIVEN_ENDPOINT = os.environ.get("AWS_ENDPOINT_URL")
 BACKENDS = [
     "memory",
     "moto",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -11,12 +10,11 @@ from rich.console import Console
 
 from tests.chaos.__main__ import run
 from tests.chaos.storms import STORMS, repeat_messages
+from tests.stack import GIVEN_ENDPOINT
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif(
-        "AWS_ENDPOINT_URL" in os.environ, reason="these tests start and kill their own emulator"
-    ),
+    pytest.mark.skipif(GIVEN_ENDPOINT is not None, reason="these tests start and kill their own emulator"),
 ]
 
 SEED = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.stack import RunningStack
+from tests.stack import GIVEN_ENDPOINT, RunningStack
 
 pytestmark = pytest.mark.e2e
 
@@ -141,7 +140,7 @@ def test_the_port_shows_nothing_else_of_the_bucket(ticket: dict[str, Any]) -> No
         assert httpx.request(method, target).status_code == 404, (method, target)
 
 
-@pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="the emulator is another's")
+@pytest.mark.skipif(GIVEN_ENDPOINT is not None, reason="the emulator is another's")
 class TestEmbeddedEmulator:
     """What the emulator's own port gives away."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from tests.stack import ROOT, RunningStack, eventually, run_all
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skipif("AWS_ENDPOINT_URL" in os.environ, reason="these tests look into their own stack"),
 ]
 
 _LIST = (
