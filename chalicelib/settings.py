@@ -113,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ai_cache_seconds: int = 7 * 24 * 3600
     # Origin allowed by CORS on AWS; the page itself is served from the API's own origin.
     cors_origin: str = ""
+    # Lowest level that is logged.
     log_level: str = "INFO"
     # Whether metrics for CloudWatch are written into the log.
     metrics: bool = False

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from syncboard import commands, dlq, library
+from syncboard import commands, dlq, library, place
 
 app = typer.Typer(
     add_completion=False,
@@ -104,8 +104,8 @@ def demo(
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
-def worker(context: typer.Context) -> None:
-    """Work on jobs from the queues that the environment names (`--help` for its options)."""
+def worker(context: typer.Context, data: Data = Path(".local")) -> None:
+    """Work on jobs from the queues that the environment names, else of the stack that runs here (`--help`: options)."""
     import runpy
 
     from local.containers import CONTAINERS
@@ -115,6 +115,10 @@ def worker(context: typer.Context) -> None:
     from local.worker_process import ROOT
 
     needed = {CONTAINER_OF.get(queue) for queue in parse(context.args).queues}
+    try:
+        place.enter(data)
+    except place.NoPlace as error:
+        _fail(str(error))
     if len(needed) > 1:
         _fail(
             "These queues need different libraries: start a worker for each. Apart: "
