@@ -12,7 +12,7 @@ BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint chaos bench bench-scale corpus fuzz package images images-test clean
+.PHONY: help setup demo run test unit lint chaos bench bench-scale corpus fuzz package images images-test localstack clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: .make/local ## Run the bundled samples through a stack of their own
 
 run: .make/local ## Serve API and page on http://HOST:PORT
 	@$(BIN)/syncboard up --host $(HOST) --port $(PORT) --data $(DATA)
+
+localstack: .make/local ## The same on LocalStack, which Docker Compose starts unless it runs (AWS_ENDPOINT_URL)
+	@$(BIN)/python -m local.localstack --host $(HOST) --port $(PORT) --data $(DATA) $(ARGS)
 
 # --- Gates ---------------------------------------------------------------------------------------------------
 

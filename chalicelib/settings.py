@@ -57,6 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: int = 60
     # Clocks of two machines may differ by this much before a lease is taken over too early.
     clock_skew_seconds: int = 5
+    # How long a run may take on a worker, where that is longer than its task's own limit (0: it is not). On Lambda
+    # a call ends after 15 minutes all the same.
+    run_seconds: float = 0.0
     # Attempts before a transient error becomes FAILURE.
     max_attempts: int = 4
     # First backoff and its cap; doubled at each attempt, with full jitter.

@@ -114,7 +114,7 @@ def deploy(
         where = endpoint_url or "AWS"
         raise DeploymentError(f"deploying {stack_name(stage)} to {where}: {_reason(error, where)}") from error
     _check(findings)
-    outputs = _outputs(stack, stage, endpoint_url, region, findings)
+    outputs = outputs_of(stack, stage, endpoint_url, region, findings)
     try:
         upgrades.index_documents(clients.dynamodb, outputs.table)
     except (BotoCoreError, ClientError) as error:
@@ -260,9 +260,10 @@ def _check(findings: list[Finding]) -> None:
         raise DeploymentError(f"the stack is not what the template says:\n{report(wrong)}")
 
 
-def _outputs(
+def outputs_of(
     stack: StackTypeDef, stage: str, endpoint_url: str | None, region: str, findings: list[Finding]
 ) -> Outputs:
+    """Return where everything of a deployed data stack is; raise DeploymentError where it does not say."""
     values = {item["OutputKey"]: item["OutputValue"] for item in stack.get("Outputs", [])}
     try:
         return Outputs(

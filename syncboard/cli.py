@@ -105,7 +105,7 @@ def demo(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
 def worker(context: typer.Context, data: Data = Path(".local")) -> None:
-    """Work on jobs from the queues that the environment names, else of the stack that runs here (`--help`: options)."""
+    """Work on jobs from the queues that the environment names, else of the stack that runs here (see `--help`)."""
     import runpy
 
     from local.containers import CONTAINERS

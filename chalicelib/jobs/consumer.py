@@ -180,7 +180,7 @@ class Consumer:
     # --- While it runs -------------------------------------------------------------------------------------
 
     def _limits(self, job: Job, deadline: float) -> Limits:
-        limits = limits_of(job.task, job.queue)
+        limits = limits_of(job.task, job.queue, run_seconds=settings.get().run_seconds)
         left = max(1.0, deadline - time.monotonic() - _MARGIN_SECONDS)
         return Limits(
             soft=min(limits.soft_seconds, left),

@@ -24,6 +24,8 @@ from local.worker.pool import Environment, EnvironmentLost
 # and as long as Lambda allows where the work is heavy.
 FUNCTION_SECONDS = 660.0
 CONTAINER_SECONDS = 900.0
+# What a call has beyond a run that was given more time than a function's.
+_BEYOND_SECONDS = 60.0
 # After an environment could not be started: before the next try.
 _START_AGAIN_SECONDS = 1.0
 # How often a slot with nothing to do looks whether it is still wanted.
@@ -245,8 +247,7 @@ class Slots:
         function = parcel.messages[0].queue
         event = sqs_event(parcel.messages, visibility=settings.get().hidden_seconds)
         try:
-            seconds = CONTAINER_SECONDS if function in CONTAINER_OF else FUNCTION_SECONDS
-            answer = environment.call(Call(function=function, event=event, seconds=seconds))
+            answer = environment.call(Call(function=function, event=event, seconds=_time_limit(function)))
         except EnvironmentLost as error:
             # The messages come back when their lease is over; the next run sees what became of this one.
             if not self._closing:
@@ -283,3 +284,9 @@ def release(messages: Sequence[Received]) -> None:
             services.queues().hide(message.queue, message.receipt, 0)
         except SyncBoardError:
             logger.warning("message not released", extra={"queue": message.queue})
+
+
+def _time_limit(function: str) -> float:
+    """Return how long a call of a function may take, in seconds."""
+    limit = CONTAINER_SECONDS if function in CONTAINER_OF else FUNCTION_SECONDS
+    return max(limit, settings.get().run_seconds + _BEYOND_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -68,11 +69,39 @@ def test_more_light_jobs_than_an_owner_may_have_in_the_queue_all_succeed_once(ap
     assert {api.get(f"/jobs/{job}/status").json()["attempt"] for job in jobs} == {1}
 
 
-def test_a_worker_reports_itself_scales_between_its_bounds_and_signs_off(stack: RunningStack) -> None:
-    command = [sys.executable, "-m", "local.worker", "--queues", "low_priority", "--autoscale", "2,1"]
+def unit_environment(stack: RunningStack) -> dict[str, str]:
+    """What a unit of systemd gives a worker: what finds the deployed stack, and little else."""
+    command = [sys.executable, "-m", "local.worker_environment", stack.stage]
+    endpoint = environment(stack)["AWS_ENDPOINT_URL"]
+    done = subprocess.run(
+        [*command, "--endpoint-url", endpoint], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return {"PATH": "/usr/bin:/bin", **dict(line.split("=", 1) for line in done.stdout.splitlines())}
+
+
+def unit_command(queue: str, *options: str) -> list[str]:
+    """What the unit starts for a queue, from this checkout."""
+    unit = (ROOT / "infra" / "systemd" / "syncboard-worker@.service").read_text()
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit, re.MULTILINE)
+    program, *words = line.replace("%i", queue).split()
+    assert program == "/opt/syncboard/.venv/bin/syncboard"
+    return [
+        sys.executable,
+        "-m",
+        "syncboard.cli",
+        *[word for word in words if word != "$WORKER_OPTIONS"],
+        *options,
+    ]
+
+
+def test_the_units_worker_reports_itself_scales_between_its_bounds_and_signs_off(stack: RunningStack) -> None:
     environ = environment(stack)
     worker = subprocess.Popen(
-        command, cwd=ROOT, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        unit_command("low_priority", "--autoscale", "2,1"),
+        cwd=ROOT,
+        env=unit_environment(stack),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         reports = eventually(lambda: listed(environ), lambda found: worker.pid in found, seconds=60)
