@@ -74,7 +74,7 @@ class Shell:
         self._process.stdin.flush()
         timer = threading.Timer(_SECONDS, self.close)
         timer.start()
-        lines = []
+        lines: list[str] = []
         try:
             for line in self._process.stdout:
                 if line.strip() == _END:

@@ -65,7 +65,7 @@ def test_one_that_runs_is_used(server: Server, said: list[str]) -> None:
 
 def test_one_without_a_needed_service_is_refused(server: Server, said: list[str]) -> None:
     server.body["services"] = {**ALL, "sqs": "disabled", "lambda": "disabled"}
-    with pytest.raises(NoLocalStack, match="runs without sqs "):
+    with pytest.raises(NoLocalStack, match="runs without sqs"):
         ensure(server.url, said.append)
 
 
@@ -139,7 +139,7 @@ def test_the_command_says_in_one_line_why_it_can_not(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
     settings.get.cache_clear()
     try:
-        with pytest.raises(SystemExit, match="^Nothing answers at [^\\n]*$"):
+        with pytest.raises(SystemExit, match=r"^Nothing answers at [^\n]*$"):
             localstack.main([])
     finally:
         monkeypatch.undo()

@@ -91,8 +91,9 @@ class TestCompose:
             service["build"].get("args", {}).get("LOCK"): options.parse(service["command"]).queues
             for service in WORKERS.values()
         }
-        expected = {f"containers/{name}/requirements.txt": (it.queue,) for name, it in CONTAINERS.items()}
-        assert found == {**expected, None: ("uploads", "low_priority")}
+        expected: dict[str | None, tuple[str, ...]] = {None: ("uploads", "low_priority")}
+        expected |= {f"containers/{name}/requirements.txt": (it.queue,) for name, it in CONTAINERS.items()}
+        assert found == expected
 
     def test_its_image_is_none_of_lambdas(self) -> None:
         assert "worker" not in images.names()
