@@ -21,6 +21,7 @@ from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, create_local_server
 
 from chalicelib import settings
+from chalicelib.api.middleware import SECURITY_HEADERS
 from chalicelib.errors import (
     InvalidRequest,
     MethodNotAllowed,
@@ -247,7 +248,8 @@ class GatewayHandler(ChaliceRequestHandler):  # type: ignore[misc]
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
+        for name, value in SECURITY_HEADERS.items():
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

@@ -83,6 +83,7 @@ def submit_task() -> Response:
         raise InvalidRequest(
             f"There is no task {given.task!r:.100} to submit; there are: {', '.join(known)}.", field="task"
         )
+    requests.check_depth(given.params, "params")
     if len(msgspec.json.encode(given.params)) > _MAX_PARAMS_BYTES:
         raise InvalidRequest(f"params has more than {_MAX_PARAMS_BYTES:,} bytes.", field="params")
     wished = wishes(given, owner)

@@ -38,11 +38,20 @@ _CHALICE_ERRORS: Final[dict[int, SyncBoardError]] = {
     415: UnsupportedType("Send JSON with Content-Type: application/json."),
 }
 
-_SECURITY_HEADERS: Final = {
+# On every answer. The page's own policy is in `api.page`; everything else is data and loads nothing.
+SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+# On answers that came by TLS: two years, as browsers' lists want it.
+STRICT_TRANSPORT: Final = "max-age=63072000"
+# What a page of another origin may read beside the body.
+_EXPOSED: Final = "Content-Disposition, ETag, Location, Retry-After, X-Next-Cursor"
 
 
 def authenticate(request: Request, call_next: Next) -> Response:
@@ -58,17 +67,17 @@ def authenticate(request: Request, call_next: Next) -> Response:
 def unify(request: Request, call_next: Next) -> Response:
     """Give every answer the same error shape and headers, and log it."""
     began = time.perf_counter()
-    response = call_next(request)
+    try:
+        response = call_next(request)
+    except Exception:  # of another middleware: a secret that can't be read
+        logger.exception("unexpected error before a route")
+        response = error_answer(SyncBoardError("Something unexpected went wrong; it has been logged."))
     if response.status_code >= 400 and isinstance(response.body, dict) and "error" not in response.body:
         allow = {name: value for name, value in response.headers.items() if name == "Allow"}
         error = _CHALICE_ERRORS.get(response.status_code, SyncBoardError("Something unexpected went wrong."))
         response = error_answer(error)
         response.headers.update(allow)
-    for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if settings.get().cors_origin:
-        response.headers.setdefault("Access-Control-Allow-Origin", settings.get().cors_origin)
+    _secure(request, response)
     logger.info(
         "request",
         extra={
@@ -79,3 +88,15 @@ def unify(request: Request, call_next: Next) -> Response:
         },
     )
     return response
+
+
+def _secure(request: Request, response: Response) -> None:
+    """Add the headers that every answer has; those of the view come first."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if request.headers.get("x-forwarded-proto") == "https":
+        response.headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT)
+    if settings.get().cors_origin:
+        response.headers.setdefault("Access-Control-Allow-Origin", settings.get().cors_origin)
+        response.headers.setdefault("Access-Control-Expose-Headers", _EXPOSED)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -31,6 +32,9 @@ MAX_PAGE = 100
 FILTERS: Final = ("state", "task", "queue", "since", "until", "q", "batch")
 _MAX_WEBHOOK = 2000
 _MAX_QUERY = 200
+_MAX_DEPTH = 32
+# A name or address, and a port.
+_HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 def body(request: Request, shape: type[Body]) -> Body:
@@ -49,6 +53,22 @@ def part(value: Any, shape: type[Body]) -> Body:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"The item does not fit: {error}.") from None
+
+
+def check_depth(value: Any, name: str) -> None:
+    """Raise InvalidRequest for a value nested deeper than 32 lists and objects.
+
+    What Python can just read here it could not read in a worker, or in a list of jobs: from a deeper place.
+    """
+    level, depth = [value], 0
+    while level := [part for outer in level if isinstance(outer, list | dict) for part in _parts(outer)]:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise InvalidRequest(f"{name} is nested deeper than {_MAX_DEPTH} levels.", field=name)
+
+
+def _parts(outer: list[Any] | dict[str, Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def decode_base64(content: str) -> bytes:
@@ -197,6 +217,11 @@ def bucket_url(request: Request, url: str) -> str:
 
 
 def origin(request: Request) -> str:
-    """Return scheme and host as the caller used them."""
-    scheme = request.headers.get("x-forwarded-proto", "https" if "x-amz-cf-id" in request.headers else "http")
-    return f"{scheme}://{request.headers.get('host', 'localhost')}"
+    """Return scheme and host as the caller used them; both are the caller's words, so only what fits is believed.
+
+    Only the caller gets to see the address, and only where the bucket is behind the API's own port.
+    """
+    headers = request.headers
+    scheme = headers.get("x-forwarded-proto", "https" if "x-amz-cf-id" in headers else "http")
+    host = headers.get("host", "")
+    return f"{'https' if scheme == 'https' else 'http'}://{host if _HOST.fullmatch(host) else 'localhost'}"

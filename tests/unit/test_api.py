@@ -253,6 +253,19 @@ def test_a_library_without_documents_is_empty(api: Api) -> None:
     assert api.get("/documents").json_body == {"documents": [], "next_cursor": None, "total": 0}
 
 
+@pytest.mark.parametrize("depth", [33, 970, 972, 974, 100_000])
+def test_parameters_of_a_task_are_not_nested_without_end(api: Api, depth: int) -> None:
+    """Just below what Python can read an answer was a 500, and from a deeper place nobody could read the job."""
+    answer = api.post("/jobs", b'{"task": "noop", "params": {"x": %s}}' % (b"[" * depth + b"]" * depth))
+    assert (answer.status_code, error(answer)["type"]) == (400, "invalid_request")
+    assert api.get("/jobs").json_body["jobs"] == []
+
+
+def test_parameters_of_a_task_may_be_nested_as_people_do(api: Api) -> None:
+    answer = api.post("/jobs", b'{"task": "noop", "params": {"x": %s}}' % (b"[" * 31 + b"]" * 31))
+    assert answer.status_code == 202
+
+
 # --- One job ------------------------------------------------------------------------------------------------
 
 

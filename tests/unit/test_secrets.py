@@ -10,10 +10,12 @@ from typing import Any
 
 import jwt
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from chalicelib.api import tokens
+from chalicelib.aws import clients
 from chalicelib.aws.secrets import read_secret
-from chalicelib.errors import Unauthorized
+from chalicelib.errors import Unauthorized, Unavailable
 from chalicelib.settings import SettingsError
 from local.private_files import secret_file
 
@@ -100,3 +102,27 @@ def test_whatever_the_token_library_complains_about_is_unauthorized(
     monkeypatch.setattr(jwt, "decode", complain)
     with pytest.raises(Unauthorized):
         tokens.verify("Bearer a.b.c")
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"),
+    [
+        ("ResourceNotFoundException", SettingsError),
+        ("AccessDeniedException", SettingsError),
+        ("ThrottlingException", Unavailable),
+        ("InternalServiceError", Unavailable),
+        (None, Unavailable),
+    ],
+)
+def test_a_secrets_manager_that_is_away_can_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch, code: str | None, raised: type[Exception]
+) -> None:
+    class Manager:
+        def get_secret_value(self, **_: str) -> dict[str, str]:
+            if code is None:
+                raise EndpointConnectionError(endpoint_url="https://secretsmanager")
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetSecretValue")
+
+    monkeypatch.setattr(clients, "secretsmanager", Manager)
+    with pytest.raises(raised):
+        read_secret(f"secretsmanager:arn:{code}")
