@@ -46,7 +46,10 @@ class Answers:
     def keep(self, question: Question, value: Any) -> None:
         """Keep an answer. Where that fails, the next one to ask pays again: no reason to fail a job."""
         seconds = settings.get().ai_cache_seconds
-        encoded = msgspec.json.encode(value)
+        try:
+            encoded = msgspec.json.encode(value)
+        except UnicodeEncodeError:  # half a character: it is read as a space, and not worth keeping
+            return
         if seconds <= 0 or len(encoded) > _LARGEST:
             return
         pk, sk = self._key(question)

@@ -13,6 +13,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from chalicelib import settings
+from chalicelib.aws.expressions import Act
 from chalicelib.errors import Unavailable
 from chalicelib.ingest.content import sniff
 from chalicelib.ingest.document import Extracted
@@ -136,6 +137,21 @@ def test_a_kept_answer_is_not_paid_for_again(stub: Stubber) -> None:
     assert document(library, second) == ("bedrock", [])
 
 
+def test_a_run_that_dies_before_it_publishes_has_not_paid_in_vain(stub: Stubber) -> None:
+    library = Library()
+    stub.add_response("converse", said(CONCEPTS))
+
+    def die(write: Act) -> None:
+        if write.key[1].startswith("DOC#"):
+            raise Unavailable("The database does not answer.")
+
+    library.table.before_write = die
+    with pytest.raises(Unavailable):
+        library.add(TEXT)
+    library.table.before_write = lambda _write: None
+    assert document(library, library.add(TEXT)) == ("bedrock", [])
+
+
 def test_another_owner_pays_for_himself(stub: Stubber) -> None:
     library = Library()
     for _ in range(2):
@@ -212,6 +228,15 @@ def test_a_database_in_trouble_keeps_no_answer_and_no_document_back(
         answers.keep(asked, CONCEPTS)
         assert answers.find(asked) is None
     assert document(library, library.add(TEXT)) == ("bedrock", [])
+
+
+def test_half_a_character_in_an_answer_harms_nothing(stub: Stubber) -> None:
+    odd = {**CONCEPTS, "primary_topic": "sour\ud800dough"}
+    stub.add_response("converse", said(odd))
+    library = Library()
+    result = library.add(TEXT)
+    assert document(library, result) == ("bedrock", [])
+    assert result["primary_topic"] == "sour dough"
 
 
 def test_without_time_left_nothing_is_asked(stub: Stubber) -> None:
