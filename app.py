@@ -18,6 +18,7 @@ from chalicelib.api import (
     middleware,
     page,
     search,
+    stats,
     suggestions,
     uploads,
     webhook,
@@ -29,7 +30,7 @@ app = Chalice(app_name="syncboard")
 app.register_middleware(middleware.unify, "http")
 app.register_middleware(middleware.authenticate, "http")
 for module in (
-    *(page, health, uploads, batches, jobs, webhook),
+    *(page, health, stats, uploads, batches, jobs, webhook),
     *(documents, clusters, duplicates, search, suggestions, analytics),
 ):
     app.register_blueprint(module.routes)

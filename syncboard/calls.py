@@ -193,6 +193,10 @@ class Calls(Generic[Result, Text]):
         """Return the API's health."""
         return self._answer(flows.call("GET", "health"))
 
+    def stats(self, *, hours: int = 1) -> Result:
+        """Return queues, workers and what ended in the last hours (1 to 24), of all users; 404 on AWS."""
+        return self._answer(flows.call("GET", "stats", params={"hours": hours}))
+
 
 def _page(limit: int, cursor: str | None) -> dict[str, Any]:
     return _given({"limit": str(limit), "cursor": cursor})

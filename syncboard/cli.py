@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from syncboard import commands, dlq, library, place
+from syncboard import commands, dlq, library, operations, place
 
 app = typer.Typer(
     add_completion=False,
@@ -21,6 +21,7 @@ app = typer.Typer(
 
 app.add_typer(commands.app)
 app.add_typer(library.app)
+app.add_typer(operations.app)
 app.add_typer(dlq.app, name="dlq")
 
 Data = Annotated[Path, typer.Option(help="Folder for everything that lasts.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -14,6 +14,9 @@ from syncboard import place, tables
 from syncboard.client import Client
 from syncboard.options import DATA, Data, Json, Token, Url, User, console, fail, friendly, print_json
 from syncboard.place import LOCAL_USER, NoPlace
+
+if TYPE_CHECKING:
+    from chalicelib.overview import Overview
 
 app = typer.Typer()
 
@@ -34,12 +37,12 @@ def status(
     with here.client() as client:
         health = client.health()
     seen = None
-    if not url:  # queues and counts are the operator's: they are read from table and queues themselves
-        from syncboard.overview import overview
+    if not url:  # hosts of workers are the operator's: they are read from the table itself
+        from chalicelib.overview import overview
 
         seen = overview()
     if as_json:
-        print_json({"url": here.url, "health": health, **(msgspec.to_builtins(seen) if seen else {})})
+        print_json({"url": here.url, "health": health, **(_overview(seen) if seen else {})})
         return
     tables.show_health(console(), here.url, health)
     if seen:
@@ -177,6 +180,15 @@ def logs(job_id: JobId, data: Data = DATA, as_json: Json = False) -> None:
         fail(f"The logs in {data / 'logs'} say nothing of job {job_id}.")
     for raw in lines:
         typer.echo(raw if as_json else _readable(json.loads(raw)))
+
+
+def _overview(seen: Overview) -> dict[str, Any]:
+    """Return what `status --json` tells of a stack that runs here."""
+    return {
+        "queues": msgspec.to_builtins(seen.queues),
+        "workers": msgspec.to_builtins(seen.workers),
+        "ended": dict(seen.statistics.totals.states),
+    }
 
 
 def _is_link(name: str) -> bool:

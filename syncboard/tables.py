@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from syncboard.overview import Overview
+    from chalicelib.overview import Overview
+    from syncboard.diagnosis import Finding
 
 _COLOURS: Final = {
     "SUCCESS": "green",
@@ -22,6 +24,7 @@ _COLOURS: Final = {
 }
 # Columns that may take several lines.
 _LONG: Final = frozenset({"file", "what", "note", "why", "title", "cluster name"})
+_SIGNS: Final = {"ok": ("✓", "green"), "note": ("!", "yellow"), "problem": ("✗", "red")}
 Row = Iterable[object]
 
 
@@ -96,8 +99,89 @@ def show_overview(console: Console, overview: Overview) -> None:
         for worker in overview.workers
     )
     show(console, "Workers", ("worker", "busy", "idle", "jobs done", "MB"), workers)
-    ended = ", ".join(f"{number} {state}" for state, number in overview.ended.items())
+    ended = ", ".join(f"{number} {state}" for state, number in overview.statistics.totals.states.items())
     console.print(f"Ended in the last 24 hours: {ended or 'nothing'}")
+
+
+def show_active(console: Console, jobs: Iterable[Mapping[str, Any]]) -> None:
+    """Print jobs at work, of all owners."""
+    rows = (
+        (
+            job["job_id"],
+            job["owner"],
+            job["filename"] or job["task"],
+            job["percent"],
+            job["worker"],
+            job["message"],
+        )
+        for job in jobs
+    )
+    show(console, "", ("job", "owner", "file", "%", "worker", "what"), rows)
+
+
+def show_registered(console: Console, tasks: Iterable[Mapping[str, Any]]) -> None:
+    """Print tasks."""
+    rows = (
+        (
+            task["task"],
+            task["queue"],
+            f"{task['soft_seconds']:.0f} s",
+            f"{task['hard_seconds']:.0f} s",
+            "yes" if task["submittable"] else "",
+        )
+        for task in tasks
+    )
+    show(console, "", ("task", "queue", "soft limit", "hard limit", "by name"), rows)
+
+
+def show_stats(console: Console, told: Mapping[str, Any]) -> None:
+    """Print queues, workers, and what ended by task."""
+    queues = (
+        (one["queue"], one["waiting"], one["in_flight"], one["delayed"], one["dead_letters"])
+        for one in told["queues"]
+    )
+    show(console, "Queues", ("queue", "waiting", "in flight", "delayed", "dead letters"), queues)
+    workers = (
+        (
+            ", ".join(one["queues"]),
+            one["busy"],
+            one["idle"],
+            one["jobs_done"],
+            one["memory_bytes"] // 1_000_000,
+        )
+        for one in told["workers"]
+    )
+    show(console, "Workers", ("queues", "busy", "idle", "jobs done", "MB"), workers)
+    ended = [(one["task"], one) for one in told["tasks"]] + [("all", told["totals"])]
+    rows = ((name, *_figures(one)) for name, one in ended)
+    headings = ("task", "ended", "failed", "success", "attempts", "waited", "ran (median)", "ran (95 %)")
+    hours = told["hours"]
+    show(console, f"Ended in the last {'hour' if hours == 1 else f'{hours} hours'}", headings, rows)
+
+
+def _figures(one: Mapping[str, Any]) -> Row:
+    def seconds(value: float | None) -> str:
+        return "" if value is None else f"{value:.2f} s"
+
+    rate = one["success_rate"]
+    return (
+        one["ended"],
+        one["states"]["FAILURE"],
+        "" if rate is None else f"{rate * 100:.1f} %",
+        one["executions_per_job"],
+        seconds(one["wait_seconds_mean"]),
+        seconds(one["run_seconds_median"]),
+        seconds(one["run_seconds_p95"]),
+    )
+
+
+def show_findings(console: Console, findings: Iterable[Finding]) -> None:
+    """Print what a look at the installation found: a line each, and what to do."""
+    for finding in findings:
+        sign, colour = _SIGNS[finding.level]
+        console.print(Text.assemble((sign, colour), f" {finding.about}: {finding.seen}"), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text(f"    → {finding.remedy}", style="dim"), soft_wrap=True)
 
 
 def local_time(text: str | None) -> str:

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from chalicelib.api.requests import MAX_PAGE
 from chalicelib.jobs.history import WAITING
 from chalicelib.jobs.states import State
+from chalicelib.jobs.statistics import MAX_HOURS
 from chalicelib.library.tally import PERIODS
 from chalicelib.settings import QUEUES
 from chalicelib.tasks.registry import TASKS
@@ -106,3 +107,10 @@ class Period(Struct, kw_only=True):
 
     # Days back from now.
     time_period: Annotated[str, _one_of(list(PERIODS))] = "30d"
+
+
+class Hours(Struct, kw_only=True):
+    """Of which time."""
+
+    # Hours back from now.
+    hours: Annotated[int, Meta(ge=1, le=MAX_HOURS)] = 1

@@ -146,6 +146,7 @@ CALLS: list[tuple[Callable[[Calls[Any, Any]], Any], str, str, Any]] = [
     (lambda c: c.set_webhook("https://e.com/"), "PUT", "/webhook", {"url": "https://e.com/"}),
     (lambda c: c.delete_webhook(), "DELETE", "/webhook", None),
     (lambda c: c.health(), "GET", "/health", None),
+    (lambda c: c.stats(hours=24), "GET", "/stats?hours=24", None),
 ]
 
 
