@@ -142,12 +142,12 @@ class ChargedTable(MemoryTable):
         self._read(named(key), item_size(found), consistent=consistent)
         return found
 
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Item]:
         """See `MemoryTable.get_many`."""
         self.charges.requests["table"] += -(-len(keys) // 100)
-        found = super().get_many(keys)
+        found = super().get_many(keys, consistent=consistent)
         for key in keys:
-            self._read(named(key), item_size(found.get(key)), consistent=False)
+            self._read(named(key), item_size(found.get(key)), consistent=consistent)
         return found
 
     def query(self, partition: tuple[str, Any], **options: Any) -> Page:

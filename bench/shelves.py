@@ -117,10 +117,10 @@ class ShelfTable(MemoryTable):
         self.requests["get"] += 1
         return super().get(key, consistent=consistent)
 
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Item]:
         """See `Table.get_many`."""
         self.requests["get_many"] += -(-len(keys) // 100)
-        return super().get_many(keys)
+        return super().get_many(keys, consistent=consistent)
 
 
 def _bounds(shelf: list[str], sort: tuple[str, str, Any] | None) -> tuple[int, int]:

@@ -78,7 +78,7 @@ class MemoryTable:
     def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         return self._load(key)
 
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Item]:
         return {key: item for key in keys if (item := self._load(key)) is not None}
 
     def _check(self, write: Act) -> None:

@@ -45,7 +45,8 @@ def list_documents() -> dict[str, Any]:
 @routes.route("/documents/{doc_id}", methods=["GET"], contract=ok("Library", answers.FullDocument))
 def get_document(doc_id: str) -> dict[str, Any]:
     """Answer with one document: `text` up to 1 MB, `text_url` beyond; `segments_url` for a transcript."""
-    document = Documents(services.table(), routes.owner).require(doc_id)
+    documents = Documents(services.table(), routes.owner)
+    document = documents.require(doc_id)
     names = Clusters(services.table(), routes.owner).names({document.cluster_id})
     answer: dict[str, Any] = {
         **document_envelope(document, cluster_name=names.get(document.cluster_id, "")),
@@ -60,7 +61,7 @@ def get_document(doc_id: str) -> dict[str, Any]:
         answer["segments_url"] = requests.bucket_url(routes.current_request, passages)
     # A character has one to four bytes: read the text only if it may fit.
     if document.characters <= MAX_TEXT_BYTES:
-        text = services.objects().get(document.text_key)
+        text = documents.text(document, services.objects())
         if len(text) <= MAX_TEXT_BYTES:
             return {**answer, "text": text.decode()}
     link = services.objects().presign_get(document.text_key, seconds=_LINK_SECONDS)

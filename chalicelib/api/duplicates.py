@@ -81,7 +81,7 @@ def compare_duplicates(a: str, b: str) -> dict[str, Any]:
     first, second = documents.require(a), documents.require(b)
     if a == b:
         raise InvalidRequest("These are one document.", field="b")
-    found = compare(_text(first), _text(second))
+    found = compare(*(_text(documents, document) for document in (first, second)))
     ours, theirs = signature_of(first), signature_of(second)
     alike = likeness(ours, theirs) if ours and theirs else None
     return {
@@ -156,5 +156,5 @@ def _place(place: Place) -> dict[str, Any]:
     return {"start": place.start, "end": place.end, "text": place.text}
 
 
-def _text(document: Document) -> str:
-    return services.objects().get(document.text_key, first=_TEXT_BYTES).decode(errors="ignore")
+def _text(documents: Documents, document: Document) -> str:
+    return documents.text(document, services.objects(), first=_TEXT_BYTES).decode(errors="ignore")

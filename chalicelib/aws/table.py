@@ -69,8 +69,8 @@ class Table(Protocol):
     def get(self, key: Key, *, consistent: bool = True) -> Item | None:
         """Return the item, or None."""
 
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
-        """Return those items that exist."""
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Item]:
+        """Return those items that exist; what was written a moment ago may be missing unless `consistent`."""
 
     def write(self, write: Write) -> Item:
         """Do one write; return the item as it is now. Raise ConditionFailed."""
@@ -154,14 +154,13 @@ class DynamoTable:
             )
         return decode_item(answer["Item"]) if "Item" in answer else None
 
-    def get_many(self, keys: Sequence[Key]) -> dict[Key, Item]:
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = False) -> dict[Key, Item]:
         """See `Table.get_many`. Throttled keys are asked for again with backoff."""
         found: dict[Key, Item] = {}
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), _BATCH_GET):
-            chunk: Any = {
-                self.name: {"Keys": [encode_key(key) for key in wanted[start : start + _BATCH_GET]]}
-            }
+            raw_keys = [encode_key(key) for key in wanted[start : start + _BATCH_GET]]
+            chunk: Any = {self.name: {"Keys": raw_keys, "ConsistentRead": consistent}}
             for attempt in range(_BATCH_TRIES):
                 with _aws_errors():
                     answer = clients.dynamodb().batch_get_item(RequestItems=chunk)

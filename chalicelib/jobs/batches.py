@@ -106,7 +106,7 @@ class Batches:
         return Cancelled(**counts)
 
     def _jobs(self, job_ids: Sequence[str]) -> list[Job]:
-        rows = self.table.get_many([job_key(job_id) for job_id in job_ids])
+        rows = self.table.get_many([job_key(job_id) for job_id in job_ids], consistent=True)
         return [from_item(rows[key]) for key in map(job_key, job_ids) if key in rows]
 
     @staticmethod

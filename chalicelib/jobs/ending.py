@@ -63,7 +63,7 @@ class Ending:
             return True
         control = Control(self.table, self.queues, self)
         deadline = time.monotonic() + _CANCEL_SECONDS
-        children = self.store.find_many(batch.job_ids)
+        children = self.store.find_many(batch.job_ids, consistent=True)
         for child in (children[job_id] for job_id in reversed(batch.job_ids) if job_id in children):
             if time.monotonic() > deadline:
                 return False

@@ -53,9 +53,9 @@ class JobStore:
         item = self.table.get(job_key(job_id))
         return from_item(item) if item else None
 
-    def find_many(self, job_ids: Sequence[str]) -> dict[str, Job]:
-        """Return those of many jobs that there are, by id."""
-        rows = self.table.get_many([job_key(job_id) for job_id in job_ids])
+    def find_many(self, job_ids: Sequence[str], *, consistent: bool = False) -> dict[str, Job]:
+        """Return those of many jobs that there are, by id; unless `consistent`, one made just now may be missing."""
+        rows = self.table.get_many([job_key(job_id) for job_id in job_ids], consistent=consistent)
         jobs = map(from_item, rows.values())
         return {job.job_id: job for job in jobs}
 

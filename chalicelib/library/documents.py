@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from chalicelib.aws.expressions import Item, Key, Put, Update
+from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table
-from chalicelib.errors import NotFound
+from chalicelib.errors import NotFound, UploadMissing
 from chalicelib.jobs.job import is_id
 
 
@@ -126,6 +127,14 @@ class Documents:
         if document is None:
             raise NotFound("There is no such document.", doc_id=doc_id)
         return document
+
+    def text(self, document: Document, objects: Objects, *, first: int | None = None) -> bytes:
+        """Return a document's text, or its first bytes; raise NotFound where it was deleted since it was read."""
+        try:
+            return objects.get(document.text_key, first=first)
+        except UploadMissing:
+            self.require(document.doc_id)
+            raise
 
     def find_many(self, doc_ids: Iterable[str]) -> dict[str, Document]:
         """Return those of many documents that are published, by id."""

@@ -100,7 +100,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     hits: list[Hit]
     # Where to go on, or None at the end.
     last: Rank | None
-    # How many documents the index has for this; those deleted a moment ago and filters but for time included.
+    # How many documents the index has for this; whatever the filters but for time are.
     total: int
     # "all": each has every word that was asked for. "some": no document has all.
     match: str
@@ -121,13 +121,18 @@ class Search:
         """
         for _ in range(_TRIES):
             try:
-                scores, match = _scores(self._sources(self.index.read()), question)
+                index = self.index.read()
+                scores, match = _scores(self._sources(index), question)
                 break
             except UploadMissing:
                 continue
         else:
             raise Unavailable("The search index is being rewritten; try again.")
-        ranks = [Rank(score, doc_id) for doc_id, score in scores.items() if wanted.admits_id(doc_id)]
+        ranks = [
+            Rank(score, doc_id)
+            for doc_id, score in scores.items()
+            if doc_id not in index.deleted and wanted.admits_id(doc_id)
+        ]
         hits, last = self._page(ranks, question, wanted, limit, after)
         return Found(hits=hits, last=last, total=len(ranks), match=match)
 

@@ -69,6 +69,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     fresh: dict[str, dict[str, int]]
     # Documents of which nothing is left but what their segments say.
     gone: list[str]
+    # All documents that were deleted and may still be in a segment.
+    deleted: frozenset[str] = frozenset()
 
 
 class Tidied(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +111,7 @@ class SearchIndex:
 
     def read(self) -> Index:
         """Return the index as it stands now: its rows, no file."""
-        generation, segments, gone = 0, [], []
+        generation, segments, gone, deleted = 0, [], [], set()
         fresh: dict[str, dict[str, int]] = {}
         for item in query_all(self.table, ("pk", _partition(self.owner)), limit=_PAGE):
             kind, _, name = item["sk"].partition("#")
@@ -120,10 +122,13 @@ class SearchIndex:
             elif kind == "GONE":
                 # Until all else of it is removed, the row must stay.
                 gone += [] if "keys" in item else [name]
+                deleted.add(name)
             else:
                 generation = item["generation"]
         segments.sort(key=lambda segment: -segment.directory.documents)
-        return Index(generation=generation, segments=segments, fresh=fresh, gone=gone)
+        return Index(
+            generation=generation, segments=segments, fresh=fresh, gone=gone, deleted=frozenset(deleted)
+        )
 
     def open(self, stored: Stored) -> Segment:
         """Return a segment that reads its file in spans. Reading raises UploadMissing once it was replaced."""

@@ -194,7 +194,8 @@ def _nothing(planned: ArchivePlan) -> EmptyFile:
 
 def _gather(run: Run, family: _Family, queues: Queues) -> None:
     """Publish the result when all children have ended; else raise RetryAfter."""
-    rows = JobStore(run.table).find_many([child.job_id for child in family.children])
+    # Consistent: a row that was made a moment ago and is not seen would count as expired.
+    rows = JobStore(run.table).find_many([child.job_id for child in family.children], consistent=True)
     jobs = [rows.get(child.job_id) for child in family.children]
     at_work = [job for job in jobs if job is not None and job.state not in TERMINAL]
     if at_work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -11,7 +12,7 @@ import msgspec
 
 from chalicelib import capabilities, settings
 from chalicelib.capabilities import CapabilityState
-from chalicelib.errors import EmptyFile, HandOver
+from chalicelib.errors import EmptyFile, HandOver, TransientError
 from chalicelib.ingest.content import ContentType
 from chalicelib.ingest.document import Extracted
 from chalicelib.ingest.extraction import limits_of, no_text, read, source_of
@@ -64,9 +65,10 @@ def ingest(
     filename = filename or run.job.filename
     claims = Claims(run.table, run.job.owner, run.job.job_id)
     sha256 = None if run.job.params.get("force") else digest(path)
-    if sha256 and (doc_id := claims.claim(sha256)):
-        _publish_duplicate(run, doc_id)
-        return
+    while sha256 and (doc_id := claims.claim(sha256)):
+        if document := Documents(run.table, run.job.owner).find(doc_id):
+            _publish_duplicate(run, document)
+            return  # else it was deleted this moment, and the bytes are to be had
     extracted = _described(run, path, content, filename=filename, password=password)
     publish_document(run, extracted, filename=filename, sha256=sha256, origin=origin)
 
@@ -188,12 +190,18 @@ def publish_document(
         upkeep.request(run.table, run.job.owner)
 
 
-def _publish_duplicate(run: Run, doc_id: str) -> None:
-    """End in SUCCESS with the document that these bytes became before; nothing new is published."""
-    document = Documents(run.table, run.job.owner).require(doc_id)
+def _publish_duplicate(run: Run, document: Document) -> None:
+    """End in SUCCESS with the document that these bytes became before; nothing new is published.
+
+    The file goes: nobody needs it any more, and when that document is deleted no copy of it may be left.
+    """
     names = Clusters(run.table, run.job.owner).names({document.cluster_id})
-    result = {**_result(document, names.get(document.cluster_id, "")), "duplicate_of": doc_id}
+    result = {**_result(document, names.get(document.cluster_id, "")), "duplicate_of": document.doc_id}
     run.publish(lambda: Publication(result=result))
+    source = str(run.job.params.get("source", ""))
+    if run.job.job_id in source:
+        with suppress(TransientError):  # then the bucket's own rule takes it
+            run.objects.delete(source)
 
 
 def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport, *, sha256: str) -> Document:

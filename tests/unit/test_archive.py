@@ -138,6 +138,25 @@ def test_an_archive_ends_with_the_documents_of_its_files(engine: Archives) -> No
     ]
 
 
+def test_a_file_whose_new_row_is_not_seen_by_every_read_has_not_expired(
+    engine: Archives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB's plain reads may be some moments behind."""
+    get_many = engine.table.get_many
+
+    def behind(keys: Any, *, consistent: bool = False) -> Any:
+        return get_many(keys) if consistent else {}
+
+    monkeypatch.setattr(engine.table, "get_many", behind)
+    job = engine.archive({"one.txt": TEXT})
+    engine.deliver()
+    assert engine.row(job).state is State.RETRY  # it waits
+    Control(engine.table, engine.queues, engine.consumer.ending).cancel(engine.row(job))
+    batch = Batches(engine.table, "ann").require(job.job_id)
+    (child,) = engine.store.find_many(batch.job_ids, consistent=True).values()
+    assert child.state is State.REVOKED
+
+
 def test_each_file_has_a_job_with_its_bytes_and_the_wishes_of_the_archive(engine: Archives) -> None:
     job = engine.archive({"a.txt": TEXT}, params={"force": True}, webhook="https://example.com/")
     engine.deliver()

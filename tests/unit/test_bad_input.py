@@ -17,9 +17,11 @@ from chalicelib.errors import EmptyFile, NotFound, SyncBoardError
 from chalicelib.ingest.content import sniff
 from chalicelib.jobs.job import new_id
 from chalicelib.jobs.store import JobStore
+from chalicelib.library.claims import Claims
 from chalicelib.library.documents import Documents
 from chalicelib.library.merging import Merging
 from chalicelib.tasks.build_suggestions import generate_build_suggestions
+from chalicelib.tasks.file_upload import process_file_upload
 from chalicelib.tasks.ingestion import ingest
 from tests.unit.conftest import Api
 from tests.unit.libraries import Library, counting, prose
@@ -150,6 +152,40 @@ def test_letters_from_one_template_cost_no_more_each(library: Library) -> None:
     assert sum(costs[110:]) <= 1.05 * sum(costs[70:110])
     assert max(transacted) <= _TRANSACTION_WRITES
     fits(library)
+
+
+def test_bytes_whose_document_is_deleted_this_moment_become_one_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ingested(library, b"Some words.")["doc_id"]
+    claim = Claims.claim
+
+    def meanwhile(claims: Claims, sha256: str) -> str | None:
+        found = claim(claims, sha256)
+        monkeypatch.undo()
+        library.delete(first)
+        return found
+
+    monkeypatch.setattr(Claims, "claim", meanwhile)
+    second = ingested(library, b"Some words.")
+    assert "duplicate_of" not in second
+    assert Documents(library.table, "ann").find(second["doc_id"])
+
+
+def test_the_file_of_a_duplicate_goes_with_the_job(library: Library) -> None:
+    """Its bytes are those of a document; when that one is deleted, no copy may stay."""
+    content = b"Some words of a kettle."
+    first = ingested(library, content)["doc_id"]
+    job = library.job()
+    source = f"inline/{job.job_id}/source"
+    params = {"source": source, "content": msgspec.to_builtins(sniff(content, filename="a.txt", size=23))}
+    library.table.items[job.key]["params"] = msgspec.json.encode(params).decode()
+    library.objects.put(source, content)
+    process_file_upload(library.run(msgspec.structs.replace(job, params=params)))
+    assert library.result(job)["duplicate_of"] == first
+    library.delete(first)
+    library.tidy()
+    assert library.objects.bodies == {}
 
 
 # --- Names ---------------------------------------------------------------------------------------------------

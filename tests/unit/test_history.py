@@ -34,7 +34,7 @@ class Archive:
             self.read += len(keys)
             return get_many(keys)
 
-        self.table.get_many = counted  # type: ignore[method-assign]
+        self.table.get_many = counted  # type: ignore[method-assign,assignment]
         self.made: list[Job] = []
 
     def add(

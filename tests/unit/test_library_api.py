@@ -15,6 +15,7 @@ from chalicelib.aws import clients
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import DynamoTable
 from chalicelib.jobs.job import new_id
+from chalicelib.library.documents import Documents
 from chalicelib.library.search import Filter
 from tests.memory import MemoryObjects, MemoryTable
 from tests.unit.conftest import Api
@@ -251,6 +252,26 @@ def test_a_document_is_deleted_for_good(api: Api, stranger: Api) -> None:
         refused(api.send(method, f"/documents/{doc_id}"), 404, "not_found")
     body = api.get("/documents").json_body
     assert ([entry["doc_id"] for entry in body["documents"]], body["total"]) == ([other], 1)
+
+
+def test_a_document_that_is_deleted_while_it_is_read_is_not_there(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = library_of(api)
+    stays, goes = library.add(prose(1))["doc_id"], library.add(prose(1))["doc_id"]
+    find = Documents.find
+
+    def meanwhile(documents: Documents, doc_id: str) -> Any:
+        found = find(documents, doc_id)
+        if doc_id == goes and found:
+            monkeypatch.undo()
+            library.delete(goes)
+        return found
+
+    for path in (f"/documents/{goes}", f"/duplicates/{stays}/{goes}", f"/duplicates/{goes}/{stays}"):
+        monkeypatch.setattr(Documents, "find", meanwhile)
+        refused(api.get(path), 404, "not_found")
+        goes = library.add(prose(1))["doc_id"]
 
 
 @pytest.mark.parametrize("doc_id", ["x", "0" * 26, "%00", "a" * 3000])

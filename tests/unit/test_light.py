@@ -162,7 +162,7 @@ def test_a_job_taken_by_somebody_else_meanwhile_does_not_hold_up_the_others(engi
         engine.table.write(Update(key=jobs[2].key, set=taken))
         return rows
 
-    engine.table.get_many = overtaken  # type: ignore[method-assign]
+    engine.table.get_many = overtaken  # type: ignore[method-assign,assignment]
     kept = engine.deliver()
     assert len(kept) == 1  # hidden until the other run's lease ends
     assert engine.states(jobs) == [State.PROCESSING if job is jobs[2] else State.SUCCESS for job in jobs]
@@ -179,7 +179,7 @@ def test_invariant_6_an_attempt_counted_meanwhile_is_never_lost(engine: LightEng
         engine.table.write(Update(key=job.key, set={"state": State.RETRY, "attempt": 1}))
         return rows
 
-    engine.table.get_many = outdated  # type: ignore[method-assign]
+    engine.table.get_many = outdated  # type: ignore[method-assign,assignment]
     engine.deliver()
     assert engine.row(job).attempt == 2
     assert engine.counted() == {"SUCCESS": 1, "executions": 2}

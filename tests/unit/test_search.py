@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from chalicelib.errors import Unavailable
 from chalicelib.ingest.document import Segment
 from chalicelib.jobs.job import new_id
 from chalicelib.library.searchindex import SearchIndex, fresh_row
@@ -121,6 +122,20 @@ def test_pages_follow_each_other_without_gap_or_repetition(library: Library, set
     assert len(seen) == 23
     assert set(seen) == ids
     assert found.total == 23
+
+
+def test_what_was_deleted_is_not_counted(library: Library, settle: Settle) -> None:
+    ids = [library.add(f"kettle number {number}")["doc_id"] for number in range(4)]
+    settle(library)
+    library.delete(ids[0])
+
+    def away(_key: str) -> None:
+        raise Unavailable("away")
+
+    library.objects.delete = away
+    library.delete(ids[1])
+    found = library.found("kettle")
+    assert (found.total, {hit.document.doc_id for hit in found.hits}) == (2, set(ids[2:]))
 
 
 def test_nobody_finds_anothers_documents(library: Library, settle: Settle) -> None:
