@@ -12,7 +12,7 @@ BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint chaos bench bench-scale corpus fuzz package images images-test localstack clean
+.PHONY: help setup demo run test unit lint chaos bench bench-scale corpus fuzz package images images-test localstack audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,7 +47,7 @@ unit: .make/dev ## Unit tests: seconds, no network
 test: setup ## Every test, and a table of what ran where
 	@$(BIN)/python -m tests.report
 
-lint: .make/dev ## ruff, mypy, template checks
+lint: .make/dev ## ruff, mypy, template checks, openapi.json, known vulnerabilities
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -55,6 +55,7 @@ lint: .make/dev ## ruff, mypy, template checks
 	@$(BIN)/python -m infra.checks
 	@$(BIN)/python -m infra.package --check
 	@$(BIN)/python -m infra.openapi --check
+	@$(BIN)/python -m infra.audit
 
 chaos: setup ## Storms against a real stack, then the audit (SEED=1 JOBS=500)
 	@$(BIN)/python -m tests.chaos --seed $(SEED) --jobs $(JOBS)
@@ -85,6 +86,9 @@ deploy: .make/dev ## Package and deploy STAGE to AWS, try it, say where it is (A
 
 destroy: .make/dev ## Take STAGE down; its data stays (ARGS=--delete-data: goes, too)
 	@$(BIN)/python -m infra.destroy --stage $(STAGE) $(ARGS)
+
+audit: .make/dev ## Known vulnerabilities of what the lock files pin
+	@$(BIN)/python -m infra.audit
 
 clean: ## Remove environments and build output; data stays
 	@rm -rf .venv .venvs .make build

@@ -248,3 +248,15 @@ def test_an_error_of_a_service_behind_is_not_passed_on(
     assert set(answer.json_body) == {"error"}
     assert str(tmp_path) not in answer.body.decode()
     assert services.table() is not None
+
+
+# --- The page about it ---------------------------------------------------------------------------------------
+
+
+def test_what_the_documentation_says_of_tests_is_there() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    folder = Path(__file__).parent
+    named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?", text)
+    assert len(named) > 25
+    for file, test in named:
+        assert f"def {test}" in (folder / file).read_text(encoding="utf-8"), f"{file}::{test}"
