@@ -11,6 +11,7 @@ import pytest
 
 from infra import audit
 from infra.audit import Unreachable
+from infra.templates import ROOT
 
 
 def report(*dependencies: dict[str, Any]) -> str:
@@ -74,8 +75,6 @@ def test_it_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_lock_of_what_ships_is_audited() -> None:
-    names = {
-        str(path.relative_to(audit.ROOT)) for pattern in audit.LOCKS for path in audit.ROOT.glob(pattern)
-    }
+    names = {str(path.relative_to(ROOT)) for pattern in audit.LOCKS for path in ROOT.glob(pattern)}
     assert {"requirements.txt", "requirements/ingest.txt", "requirements/local.txt"} <= names
     assert any(name.startswith("containers/ocr/") for name in names)
