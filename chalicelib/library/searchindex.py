@@ -41,6 +41,8 @@ FRESH_ON_AVERAGE: Final = 16
 # One transaction takes in so many fresh rows, and drops so many gone ones (of DynamoDB's 100 writes).
 _MAX_FRESH: Final = 48
 _MAX_GONE: Final = 24
+# And replaces so many segments, for what is new and for what is gone.
+_MAX_FILES: Final = 12
 # A segment is joined with the one before it unless that one is so many times larger, or both would be too large.
 _RATIO: Final = 3
 _MAX_DOCUMENTS: Final = 50_000
@@ -147,9 +149,9 @@ class SearchIndex:
         if not fresh and not gone:
             self._sweep(index)
             return None
-        wholes = {segment.segment_id: self._whole(segment) for segment in self._affected(index, fresh, gone)}
-        old = [segment for segment in index.segments if segment.segment_id in wholes]
-        sources = list(wholes.values())
+        old, gone = self._with_any(index, gone)
+        old += [segment for segment in self._joinable(index, len(fresh)) if segment not in old]
+        sources = [self._whole(segment) for segment in old]
         if fresh:
             sources.append(postings.build(fresh))
         sizes = sum(segment.size for segment in old)
@@ -158,22 +160,36 @@ class SearchIndex:
             return Tidied(added=len(fresh), removed=len(gone))
         return Tidied()  # another tidying, or a deletion, was quicker: look again
 
-    def _affected(self, index: Index, fresh: Mapping[str, object], gone: Sequence[str]) -> list[Stored]:
-        """Return the segments to be written anew: those with what is gone, and the small ones beside what is new."""
-        wanted = [segment for segment in index.segments if gone and self._has_any(segment, gone)]
-        documents, size = len(fresh), 0
-        for segment in reversed(index.segments):
+    def _with_any(self, index: Index, gone: Sequence[str]) -> tuple[list[Stored], list[str]]:
+        """Return segments that have some of these documents, the smallest first, and which they have.
+
+        As many as may be in memory together, one at least; and all documents that are in no segment at all.
+        """
+        wanted: list[Stored] = []
+        left = set(gone)  # in none that was looked at
+        taken: set[str] = set()
+        size = 0
+        for segment in reversed(index.segments if gone else []):
+            found = left & set(self.open(segment).all_ids())
+            left -= found
+            if found and (not wanted or (size + segment.size <= _MAX_BYTES and len(wanted) < _MAX_FILES)):
+                wanted.append(segment)
+                taken |= found
+                size += segment.size
+        return wanted, sorted(taken | left)
+
+    def _joinable(self, index: Index, fresh: int) -> list[Stored]:
+        """Return the small segments that are written anew together with so many documents that are new."""
+        found: list[Stored] = []
+        documents, size = fresh, 0
+        for segment in reversed(index.segments if fresh else []):
             larger = segment.directory.documents >= _RATIO * documents
             documents += segment.directory.documents
             size += segment.size
-            if not fresh or larger or documents > _MAX_DOCUMENTS or size > _MAX_BYTES:
+            if larger or documents > _MAX_DOCUMENTS or size > _MAX_BYTES or len(found) == _MAX_FILES:
                 break
-            if segment not in wanted:
-                wanted.append(segment)
-        return wanted
-
-    def _has_any(self, stored: Stored, doc_ids: Iterable[str]) -> bool:
-        return not set(self.open(stored).all_ids()).isdisjoint(doc_ids)
+            found.append(segment)
+        return found
 
     def _whole(self, stored: Stored) -> Segment:
         return postings.in_memory(Written(self.objects.get(stored.key), stored.directory))
@@ -202,9 +218,11 @@ class SearchIndex:
         try:
             self.table.transact(writes)
         except TransactionFailed:
-            if stored:
-                self.objects.delete(stored.key)
-            return False
+            if stored is None or self.table.get(self._key("SEGMENT", stored.segment_id)) is None:
+                if stored:
+                    self.objects.delete(stored.key)
+                return False
+            # It has gone through: its answer was lost, and it was refused when it was sent again.
         for segment in old:
             self.objects.delete(segment.key)
         return True

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from chalicelib.errors import Unavailable
 from chalicelib.ingest.document import Segment
 from chalicelib.jobs.job import new_id
+from chalicelib.library import searchindex
 from chalicelib.library.searchindex import SearchIndex, fresh_row
-from tests.unit.libraries import Library, counting, prose
+from tests.unit.libraries import WORDS, Library, counting, prose
 
 Settle = Callable[[Library], None]
 
@@ -247,6 +249,47 @@ def test_of_two_tidyings_at_once_one_does_the_work(library: Library) -> None:
     library.tidy()
     assert len(library.search("kettle")) == 5
     assert len(library.objects.keys("search/")) == 1
+
+
+def test_a_tidying_whose_answer_was_lost_keeps_its_file(library: Library) -> None:
+    """The request is sent again, and refused: by what it has done itself."""
+    doc_id = library.add("kettle")["doc_id"]
+    transact = library.table.transact
+
+    def twice(writes: Any) -> None:
+        library.table.transact = transact  # type: ignore[method-assign]
+        transact(writes)
+        transact(writes)
+
+    library.table.transact = twice  # type: ignore[method-assign]
+    assert SearchIndex(library.table, library.objects, "ann").tidy()
+    assert library.search("kettle") == [doc_id]
+    library.tidy()
+    assert library.search("kettle") == [doc_id]
+
+
+def test_one_step_takes_deleted_documents_out_of_so_many_bytes_of_files(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many files they are spread over: a step holds whole files in memory."""
+    monkeypatch.setattr(searchindex, "_RATIO", 0)  # no file is joined with another
+    ids = []
+    for seed in range(4):
+        ids += [library.add(prose(seed, 40))["doc_id"] for _ in range(3)]
+        library.tidy()
+    index = SearchIndex(library.table, library.objects, "ann")
+    assert len(index.read().segments) == 4
+    monkeypatch.setattr(searchindex, "_MAX_BYTES", max(stored.size for stored in index.read().segments))
+    for doc_id in ids[::3]:
+        library.delete(doc_id)
+    steps = []
+    while done := index.tidy():
+        steps.append(done.removed)
+    assert steps == [1, 1, 1, 1]
+    assert set(library.search(" ".join(f"{word}*" for word in WORDS[:8]))) <= set(ids) - set(ids[::3])
+    assert {name for stored in index.read().segments for name in index.open(stored).all_ids()} == set(
+        ids
+    ) - set(ids[::3])
 
 
 def test_the_file_of_a_killed_tidying_is_swept(library: Library) -> None:
