@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -37,6 +38,10 @@ from chalicelib.tasks.archive import ingest_archive
 from chalicelib.tasks.concepts import find_concepts
 
 _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
+# What a document's row and its job's may hold of what a file says of itself: a row has 400 KB in all.
+_MAX_TITLE: Final = 500
+_MAX_ENTRIES: Final = 50
+_MAX_VALUE: Final = 500
 
 
 def ingest(
@@ -145,7 +150,7 @@ def publish_document(
 
     `sha256` are bytes that this run has claimed. Raise what `Run.publish` raises.
     """
-    extracted = msgspec.structs.replace(extracted, metadata={**extracted.metadata, **origin})
+    extracted = _fitting(extracted, origin)
     claims = Claims(run.table, run.job.owner, run.job.job_id)
     run.progress(Stage.AI_ANALYSIS, "Running AI concept extraction…")
     report, warnings = find_concepts(run, extracted)
@@ -188,6 +193,20 @@ def publish_document(
     assignment.follow_up()
     if asks_for_tidying(draft.doc_id) or resemblance.open:
         upkeep.request(run.table, run.job.owner)
+
+
+def _fitting(extracted: Extracted, origin: Mapping[str, str]) -> Extracted:
+    """Return what was read with where it came from, cut to what rows hold."""
+    said = {
+        name[:_MAX_VALUE]: value[:_MAX_VALUE]
+        for name, value in islice(extracted.metadata.items(), _MAX_ENTRIES)
+    }
+    return msgspec.structs.replace(
+        extracted,
+        title=(extracted.title or "")[:_MAX_TITLE],
+        metadata={**said, **origin},
+        warnings=tuple(warning[:_MAX_VALUE] for warning in extracted.warnings[:_MAX_ENTRIES]),
+    )
 
 
 def _publish_duplicate(run: Run, document: Document) -> None:

@@ -201,6 +201,21 @@ def test_a_title_of_10_000_characters_is_cut(library: Library) -> None:
     assert found.document.title == result["title"]
 
 
+def test_what_a_file_says_of_itself_is_cut_to_what_a_row_holds(library: Library) -> None:
+    long = "x" * 300_000
+    letter = f"From: {long} <a@example.com>\nTo: b@example.com\nSubject: {long}\n\nSome words.\n"
+    result = ingested(library, letter.encode(), name="letter.eml")
+    fits(library)
+    assert Documents(library.table, "ann").require(result["doc_id"]).metadata["subject"].startswith("xx")
+    library.add(
+        "Some words.",
+        title=long,
+        metadata={f"{number} {long}": long for number in range(1000)},
+        warnings=tuple(f"{number} {long[:2000]}" for number in range(5000)),
+    )
+    fits(library)
+
+
 def test_a_file_name_of_10_000_characters_gets_an_answer(api: Api) -> None:
     answer = upload(api, b"Some words.", name=f"{LONG}.txt")
     assert answer.status_code in (202, 400)
