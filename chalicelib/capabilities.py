@@ -16,6 +16,10 @@ from chalicelib.jobs.job import now_ms
 _PARTITION: Final = "SYSTEM"
 _PREFIX: Final = "CAPABILITY#"
 
+# The queue of work on a whole library, and what its function can do.
+ANALYSIS: Final = "analysis"
+TOPICS: Final = "topics"
+
 # What they are called.
 TITLES: Final = {
     "text": "plain text",
@@ -25,17 +29,19 @@ TITLES: Final = {
     "ocr": "text recognition",
     "speech": "speech recognition",
     "youtube": "films by link",
+    TOPICS: "regrouping of topics",
 }
 # All that the product offers, with what is said while no worker has reported it.
 _SILENT: Final = "no worker that can do this has started yet"
 KNOWN: Final[dict[str, str]] = dict.fromkeys(
-    ("text", "pdf", "office", "web", "ocr", "speech", "youtube"), _SILENT
+    ("text", "pdf", "office", "web", "ocr", "speech", "youtube", TOPICS), _SILENT
 )
 # What the function that works on a queue brings.
 OFFERS: Final[dict[str, tuple[str, ...]]] = {
     UPLOADS: ("text", "pdf", "office", "web"),
     SCANS: ("ocr",),
     MEDIA: ("speech", "youtube"),
+    ANALYSIS: (TOPICS,),
 }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from chalicelib.capabilities import ANALYSIS
 from chalicelib.ingest.formats import MEDIA, SCANS
 from local.environments import ROOT as ENVIRONMENTS
 from local.worker_process import ROOT
@@ -47,5 +48,6 @@ CONTAINERS: Final = {
             megabytes=720,
             prepare=("-m", "chalicelib.media.weights", str(MODELS)),
         ),
+        Container(name="analysis", queue=ANALYSIS, title="regrouping of topics", megabytes=330),
     )
 }

@@ -38,8 +38,8 @@ def up(
     data: Data = Path(".local"),
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Jobs at a time.")] = 2,
     containers: Annotated[
-        str, typer.Option(help="Heavy work to do here, too: ocr, media, or none.")
-    ] = "ocr,media",
+        str, typer.Option(help="Heavy work to do here, too: ocr, media, analysis, or none.")
+    ] = "ocr,media,analysis",
     stage: Annotated[
         str, typer.Option(help="Part of every resource's name: two stacks on one LocalStack need two.")
     ] = "local",

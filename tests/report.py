@@ -17,13 +17,14 @@ from tests.stack import GIVEN_ENDPOINT
 TIERS = {
     "unit": "in one process",
     "contract": "memory and moto",
+    "analysis": "topics of whole libraries",
     "media": "the recogniser itself, and films by link",
     "e2e": "the whole stack",
     "browser": "headless Chromium on the whole stack",
 }
 # What shares nothing runs on both cores; a stack wants them for itself.
 RUNS: Final = (
-    (("unit", "contract", "media"), ("--numprocesses=2", "--dist=loadfile")),
+    (("unit", "contract", "analysis", "media"), ("--numprocesses=2", "--dist=loadfile")),
     (("e2e", "browser"), ()),
 )
 NOT_HERE = (

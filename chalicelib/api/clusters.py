@@ -1,4 +1,4 @@
-"""`/clusters`: the topics of a library: listed, named, read, exported."""
+"""`/clusters`: the topics of a library: listed, named, read, exported, found anew, deleted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from chalice import Response
 from msgspec import Meta
 
 from chalicelib import services
-from chalicelib.api import answers, queries, requests
+from chalicelib.api import answers, queries, requests, submissions
 from chalicelib.api.contract import Answer, Contract, ok
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
-from chalicelib.errors import InvalidRequest, UploadMissing
-from chalicelib.jobs.job import is_id
-from chalicelib.knowledge.clusters import Centroid
+from chalicelib.api.submissions import ACCEPTED, Wish, accepted, submission, submits, wishes
+from chalicelib.errors import Conflict, InvalidRequest, UploadMissing
+from chalicelib.jobs.job import is_id, new_id
+from chalicelib.knowledge.clusters import CATCH_ALL, Centroid
+from chalicelib.library import regroup_jobs
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents
+from chalicelib.tasks import dissolve_cluster
 
 routes = Routes(__name__)
 
@@ -44,7 +47,10 @@ class Rename(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     "/clusters", methods=["GET"], contract=ok("Library", answers.ClusterPage, query=queries.ClusterList)
 )
 def list_clusters() -> dict[str, Any]:
-    """Answer with the caller's clusters: the newest first, or the largest."""
+    """Answer with the caller's clusters: the newest first, or the largest.
+
+    A library has a thousand at most.
+    """
     given = requests.parameters(routes.current_request, "sort", "limit", "cursor")
     sort = _one_of(given, "sort", _SORTS)
     limit = requests.limit(given)
@@ -130,6 +136,43 @@ def export_cluster(cluster_id: str) -> Response:
     headers |= _file_headers(f"cluster-{cluster_id}.json", "application/json")
     body = {"cluster": _envelope(cluster), "documents": entries, "next_cursor": cursor}
     return Response(body=body, headers=headers)
+
+
+@routes.route("/clusters/compact", methods=["POST"], contract=submits("Library", Wish, body_optional=True))
+def compact_clusters() -> Response:
+    """Have the topics of the whole library found anew; answer with the job.
+
+    Documents move to where they belong; ids of topics and the names that their user gave stay. The service does it by
+    itself whenever the library has doubled. The result says how many documents moved.
+    """
+    request, owner = routes.current_request, routes.owner
+    given = requests.body(request, Wish) if request.raw_body else Wish()
+    source = submissions.ids(request, owner)
+    made = submission(owner, source).task(regroup_jobs.TASK, wishes=wishes(given, owner))
+    return accepted(request, made)
+
+
+@routes.route(
+    "/clusters/{cluster_id}",
+    methods=["DELETE"],
+    contract=Contract(tag="Library", answers={202: ACCEPTED}, fails=(409, 429)),
+)
+def delete_cluster(cluster_id: str) -> Response:
+    """Have a topic taken apart; answer with the job. Its documents stay.
+
+    Each joins the topic that it is next most like; those like none join "Untitled", the one topic that can't be
+    deleted (409). The topic is listed until its last document has left it.
+    """
+    request, owner = routes.current_request, routes.owner
+    Clusters(services.table(), owner).require(cluster_id)
+    if cluster_id == CATCH_ALL:
+        raise Conflict(
+            "This topic holds what belongs to no other one: delete its documents, or give it a name.",
+            cluster_id=cluster_id,
+        )
+    params: dict[str, object] = {"cluster_id": cluster_id}
+    made = submission(owner, new_id).task(dissolve_cluster.TASK, params=params, wishes=wishes(Wish(), owner))
+    return accepted(request, made)
 
 
 def _one_of(given: dict[str, str], name: str, known: tuple[str, ...]) -> str:

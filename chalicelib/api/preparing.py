@@ -7,7 +7,7 @@ import time
 import msgspec
 
 from chalicelib import capabilities, services
-from chalicelib.capabilities import OFFERS, Capability, CapabilityState
+from chalicelib.capabilities import ANALYSIS, OFFERS, Capability, CapabilityState
 from chalicelib.ingest.formats import MEDIA, SCANS
 from chalicelib.jobs.job import Job
 from chalicelib.jobs.states import Stage, State
@@ -15,7 +15,7 @@ from chalicelib.jobs.states import Stage, State
 # How long one look is good for: a client polls every second or so, and an installation takes minutes.
 _LOOK_SECONDS = 2.0
 # The queues whose libraries may come later than the service.
-_LATER = (SCANS, MEDIA)
+_LATER = (SCANS, MEDIA, ANALYSIS)
 
 _seen: dict[str, tuple[float, Capability | None]] = {}
 

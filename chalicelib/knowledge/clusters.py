@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -25,7 +25,8 @@ MAX_TERMS: Final = 150
 MAX_CONCEPTS: Final = 48
 # Decimal places that a term's weight is kept with. A text's weights are from 0.02 up.
 _PLACES: Final = 4
-_LEAST: Final = 0.5 * 10**-_PLACES
+# What is left of a term below this when a document leaves is no member's, but what rounding has added up to.
+_LEAST: Final = 0.004
 # A concept in less than this share of a cluster does not name it; one in this share names it alone.
 MIN_SHARE: Final = 0.03
 NAMING_SHARE: Final = 0.5
@@ -114,77 +115,111 @@ def nearest(
     return best
 
 
+class Share(NamedTuple):
+    """What a document adds to the sums of its cluster."""
+
+    # Its term vector, of length 1.
+    vector: Mapping[str, float]
+    # Names of its concepts, the leading one first.
+    concepts: Sequence[str]
+
+
 def founded(
-    cluster_id: str, vector: Mapping[str, float], concepts: Iterable[str], *, version: int = 1
+    cluster_id: str, vector: Mapping[str, float], concepts: Sequence[str], *, version: int = 1
 ) -> Centroid:
     """Return a new cluster of one document. `concepts` are concept names, the leading one first.
 
     `version` is its first one; of an id that may have been used before, one that was not.
     """
-    counts = dict.fromkeys(_short(concepts), 1)
-    return Centroid(
-        cluster_id=cluster_id,
-        name=UNTITLED if cluster_id == CATCH_ALL else cluster_name(counts, 1),
-        size=1,
-        version=version,
-        weights=_heaviest(vector),
-        concept_counts=_most_frequent(counts),
+    return gathered(cluster_id, [Share(vector, concepts)], version=version)
+
+
+def gathered(cluster_id: str, shares: Sequence[Share], *, version: int = 1) -> Centroid:
+    """Return a new cluster of some documents."""
+    empty = Centroid(
+        cluster_id=cluster_id, name="", size=0, version=version - 1, weights={}, concept_counts={}
     )
+    made = with_shares(empty, shares)
+    return msgspec.structs.replace(made, name=own_name(made))
 
 
-def joined(centroid: Centroid, vector: Mapping[str, float], concepts: Iterable[str]) -> Centroid:
-    """Return the cluster with one more document.
+def joined(centroid: Centroid, vector: Mapping[str, float], concepts: Sequence[str]) -> Centroid:
+    """Return the cluster with one more document."""
+    return with_shares(centroid, [Share(vector, concepts)])
 
-    A name that was made here is made anew whenever the size reaches a power of two: often enough to be right,
-    seldom enough that a person finds the cluster again.
+
+def with_shares(centroid: Centroid, shares: Sequence[Share]) -> Centroid:
+    """Return the cluster with more documents, as one change.
+
+    A name that was made here is made anew whenever the size passes a power of two: often enough to be right, seldom
+    enough that a person finds the cluster again.
     """
     weights = dict(centroid.weights)
-    for term, weight in vector.items():
-        weights[term] = weights.get(term, 0.0) + weight
     counts = dict(centroid.concept_counts)
-    for name in _short(concepts):
-        counts[name] = counts.get(name, 0) + 1
-    size = centroid.size + 1
-    rename = not centroid.named_by_user and not is_catch_all(centroid) and size & (size - 1) == 0
-    return msgspec.structs.replace(
+    for share in shares:
+        for term, weight in share.vector.items():
+            weights[term] = weights.get(term, 0.0) + weight
+        for name in _short(share.concepts):
+            counts[name] = counts.get(name, 0) + 1
+    size = centroid.size + len(shares)
+    changed = msgspec.structs.replace(
         centroid,
-        name=cluster_name(counts, size) if rename else centroid.name,
         size=size,
         version=centroid.version + 1,
         weights=_heaviest(weights),
         concept_counts=_most_frequent(counts),
     )
+    rename = size.bit_length() > centroid.size.bit_length()
+    # Named by all that was counted, not by what is kept.
+    named = msgspec.structs.replace(changed, concept_counts=counts)
+    return msgspec.structs.replace(changed, name=own_name(named)) if rename else changed
 
 
-def left(centroid: Centroid, vector: Mapping[str, float], concepts: Iterable[str]) -> Centroid:
-    """Return the cluster without a document that was in it; of size 0 when it was the last: delete it then.
+def left(centroid: Centroid, vector: Mapping[str, float], concepts: Sequence[str]) -> Centroid:
+    """Return the cluster without a document that was in it; of size 0 when it was the last: delete it then."""
+    return without_shares(centroid, [Share(vector, concepts)])
+
+
+def without_shares(centroid: Centroid, shares: Sequence[Share]) -> Centroid:
+    """Return the cluster without some documents that were in it, as one change.
 
     Terms that were cut off as the cluster grew are not brought back. A name that was made here of a concept which
     nobody else has is made anew: nothing of a deleted document stays.
     """
-    weights = {term: weight - vector.get(term, 0.0) for term, weight in centroid.weights.items()}
-    gone = frozenset(_short(concepts))
-    counts = {
-        name: count - (name in gone)
-        for name, count in centroid.concept_counts.items()
-        if count > (name in gone)
-    }
-    size = max(0, centroid.size - 1)
-    rename = not centroid.named_by_user and not _is_named_after(centroid.name, counts)
-    return msgspec.structs.replace(
+    weights = dict(centroid.weights)
+    counts = dict(centroid.concept_counts)
+    for share in shares:
+        for term, weight in share.vector.items():
+            if term in weights:
+                weights[term] -= weight
+        for name in _short(share.concepts):
+            if name in counts:
+                counts[name] -= 1
+    fewer = msgspec.structs.replace(
         centroid,
-        name=cluster_name(counts, size) if rename else centroid.name,
-        size=size,
+        size=max(0, centroid.size - len(shares)),
         version=centroid.version + 1,
-        weights={term: weight for term, weight in weights.items() if weight > _LEAST},
-        concept_counts=counts,
+        weights={term: round(weight, _PLACES) for term, weight in weights.items() if weight > _LEAST},
+        concept_counts={name: count for name, count in counts.items() if count > 0},
     )
+    if _is_named_after(centroid.name, fewer.concept_counts):
+        return fewer
+    return msgspec.structs.replace(fewer, name=own_name(fewer))
 
 
 def _is_named_after(name: str, concepts: Iterable[str]) -> bool:
     """Tell whether each part of a name that `cluster_name` gave begins one of these concepts."""
     known = [concept.casefold() for concept in concepts]
     return all(any(concept.startswith(part) for concept in known) for part in name.casefold().split(", "))
+
+
+def own_name(centroid: Centroid, background_shares: Mapping[str, float] | None = None) -> str:
+    """Return what a cluster is to be called: the user's name for it, else one made here (see `cluster_name`)."""
+    if centroid.named_by_user:
+        return centroid.name
+    if is_catch_all(centroid):
+        return UNTITLED
+    return cluster_name(centroid.concept_counts, centroid.size, background_shares)
 
 
 def cluster_name(

@@ -18,6 +18,7 @@ from chalicelib.errors import TransientError
 from chalicelib.jobs.job import new_id, now_ms
 from chalicelib.knowledge.clusters import CATCH_ALL, MAX_CLUSTERS, Centroid, founded, joined, nearest
 from chalicelib.knowledge.directory import Directory
+from chalicelib.library import regroup_jobs
 from chalicelib.library.clusters import Clusters, cluster_key, from_item
 from chalicelib.library.directory import Generation, StoredDirectory
 from chalicelib.library.documents import counts_key, partition
@@ -43,6 +44,8 @@ class _Sight(msgspec.Struct, frozen=True, kw_only=True):
 
     # What the directory does not have.
     recent: list[Centroid]
+    # The row of counts.
+    counts: Item | None
     generation: Generation
     directory: Directory | None
 
@@ -55,26 +58,40 @@ class Assignment:
         self.owner = owner
         self.clusters = Clusters(table, owner)
         self._stored = StoredDirectory(table, owner)
+        # What the last choice has seen that should be done.
         self._stale: Generation | None = None
+        self._due = ""
 
-    def choose(self, vector: Mapping[str, float], concepts: list[str], *, without: str = "") -> Choice:
-        """Return the cluster that a document joins, or founds. `without` names one that is out of question."""
-        if not vector:
-            return self.outside(vector, concepts)
+    def choose(self, vector: Mapping[str, float], concepts: list[str]) -> Choice:
+        """Return the cluster that a document joins, or founds."""
         sight = self._look()
-        candidates = {centroid.cluster_id: centroid for centroid in sight.recent}
-        if sight.directory:
-            wanted = [cluster_id for cluster_id in sight.directory.shortlist(vector) if cluster_id != without]
-            candidates |= self.clusters.find_many(wanted)
-        candidates.pop(without, None)
         full = self._number(sight) >= MAX_CLUSTERS
-        before = nearest(vector, candidates.values(), threshold=0.0 if full else None)
-        if before is None and full:
-            return self.outside(vector, concepts)
+        before = self._nearest(sight, vector, threshold=0.0 if full else None)
+        if before is None and (full or not vector):
+            return self._outside(vector, concepts)
         after = joined(before, vector, concepts) if before else founded(new_id(), vector, concepts)
         return Choice(before=before, after=after)
 
-    def outside(self, vector: Mapping[str, float], concepts: list[str]) -> Choice:
+    def nearest_but(self, cluster_id: str, vector: Mapping[str, float]) -> str:
+        """Return the cluster that a document belongs to if not to this one; the catch-all where there is none."""
+        found = self._nearest(self._look(), vector, without=cluster_id)
+        return found.cluster_id if found else CATCH_ALL
+
+    def _nearest(
+        self,
+        sight: _Sight,
+        vector: Mapping[str, float],
+        *,
+        threshold: float | None = None,
+        without: str = "",
+    ) -> Centroid | None:
+        candidates = {centroid.cluster_id: centroid for centroid in sight.recent}
+        if sight.directory and (wanted := sight.directory.shortlist(vector)):
+            candidates |= self.clusters.find_many(wanted)
+        candidates.pop(without, None)
+        return nearest(vector, candidates.values(), threshold=threshold)
+
+    def _outside(self, vector: Mapping[str, float], concepts: list[str]) -> Choice:
         """Return the cluster of what belongs nowhere, with the document."""
         before = self.clusters.find(CATCH_ALL)
         if before:
@@ -83,7 +100,12 @@ class Assignment:
         return Choice(before=None, after=founded(CATCH_ALL, vector, concepts, version=now_ms()))
 
     def follow_up(self) -> None:
-        """Make the directory anew if the last choice has seen that it is time. Failing does no harm."""
+        """Have done what the last choice has seen that it is time for. Failing does no harm.
+
+        The directory is made anew here, for the next documents need it; a regrouping is asked for.
+        """
+        if self._due:
+            regroup_jobs.request(self.table, self.owner, self._due)
         if self._stale is None:
             return
         try:
@@ -92,10 +114,11 @@ class Assignment:
             logger.warning("directory not made", extra={"owner": self.owner, "cause": error.message})
 
     def _number(self, sight: _Sight) -> int:
-        """Return how many clusters there are, about, and note whether the directory should be made anew."""
+        """Return how many clusters there are, about, and note what it is time for."""
         known = set(sight.directory.cluster_ids) if sight.directory else set()
         new = sum(centroid.cluster_id not in known for centroid in sight.recent)
         self._stale = sight.generation if new >= REPLACED_AT else None
+        self._due = regroup_jobs.due(sight.counts, len(known) + new)
         return len(known) + new
 
     def _look(self) -> _Sight:
@@ -109,18 +132,19 @@ class Assignment:
                 limit=1 + RECENT,
                 forward=False,
             )
-            generation, recent = _read(page.items)
+            counts, recent = _read(page.items)
+            generation = Generation.of(counts)
             if not generation.generation:
                 everything = recent if page.next_key is None and not guess.since else self.clusters.all()
-                return _Sight(recent=everything, generation=generation, directory=None)
+                return _Sight(recent=everything, counts=counts, generation=generation, directory=None)
             directory = self._stored.load(generation)
             if directory is not None and guess == generation:
-                return _Sight(recent=recent, generation=generation, directory=directory)
+                return _Sight(recent=recent, counts=counts, generation=generation, directory=directory)
             guess = generation
-        return _Sight(recent=self.clusters.all(), generation=guess, directory=None)
+        return _Sight(recent=self.clusters.all(), counts=counts, generation=guess, directory=None)
 
 
-def _read(items: list[Item]) -> tuple[Generation, list[Centroid]]:
-    """Return what the row of counts says, and the clusters behind it."""
+def _read(items: list[Item]) -> tuple[Item | None, list[Centroid]]:
+    """Return the row of counts, and the clusters behind it."""
     counts = next((item for item in items if item["sk"] == "COUNTS"), None)
-    return Generation.of(counts), [from_item(item) for item in items if item is not counts]
+    return counts, [from_item(item) for item in items if item is not counts]

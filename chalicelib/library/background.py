@@ -20,11 +20,11 @@ QUEUE: Final = "low_priority"
 _HIDDEN: Final = "~"
 
 
-def background_job(task: str, owner: str, moment: int, **fields: Any) -> Job:
+def background_job(task: str, owner: str, moment: int, *, queue: str = QUEUE, **fields: Any) -> Job:
     """Return the one job of a task, an owner and a moment (ms): its id derives from these. It can start at once."""
     chance = hashlib.sha256(f"{task}/{owner}".encode()).digest()[:10]
     job_id = str(ULID(moment.to_bytes(6, "big") + chance)).lower()
-    return waiting_job(job_id, owner=_HIDDEN + owner, task=task, queue=QUEUE, dispatch=1, **fields)
+    return waiting_job(job_id, owner=_HIDDEN + owner, task=task, queue=queue, dispatch=1, **fields)
 
 
 def later(task: str, owner: str, due: int) -> Job:

@@ -10,6 +10,7 @@ import msgspec
 
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table
+from chalicelib.capabilities import ANALYSIS
 from chalicelib.ingest.formats import MEDIA, SCANS
 from chalicelib.jobs.run import Run
 
@@ -119,6 +120,19 @@ TASKS: Final[dict[str, Task]] = {
             queue="low_priority",
             target="chalicelib.tasks.refresh_analytics:refresh_analytics",
             submittable=True,
+        ),
+        # Asked for by the service, too; see library.regroup_jobs.
+        Task(
+            name="regroup_library",
+            queue=ANALYSIS,
+            target="chalicelib.tasks.regroup_library:regroup_library",
+            submittable=True,
+        ),
+        # Asked for by `DELETE /clusters/{cluster_id}`.
+        Task(
+            name="dissolve_cluster",
+            queue="low_priority",
+            target="chalicelib.tasks.dissolve_cluster:dissolve_cluster",
         ),
         # Asked for by the service itself; see library.upkeep.
         Task(

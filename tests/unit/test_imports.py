@@ -11,6 +11,7 @@ HEAVY = {
     "numpy",
     "scipy",
     "sklearn",
+    "networkx",
     "pypdf",
     "pypdfium2",
     "PIL",
@@ -42,6 +43,17 @@ def modules_after(statement: str) -> set[str]:
 
 def test_the_api_imports_nothing_heavy() -> None:
     assert modules_after("import app") & HEAVY == set()
+
+
+def test_what_works_on_each_document_imports_no_library_of_the_analysis() -> None:
+    every = (
+        "import chalicelib.tasks.file_upload, chalicelib.tasks.ingestion, chalicelib.tasks.dissolve_cluster"
+    )
+    assert modules_after(every) & {"numpy", "scipy", "sklearn", "networkx"} == set()
+    # Not even where it is named: what needs them is imported by the run itself.
+    assert (
+        modules_after("import chalicelib.tasks.regroup_library") & {"scipy", "sklearn", "networkx"} == set()
+    )
 
 
 def test_only_the_aws_layer_imports_boto3() -> None:

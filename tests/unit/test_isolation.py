@@ -63,6 +63,7 @@ BODIES: dict[str, Callable[[World], list[Any]]] = {
         {"state": "FAILURE", "q": world.word},
     ],
     "PUT /webhook": lambda world: [{"url": "https://example.com/mine"}],
+    "POST /clusters/compact": lambda world: [{}],
     "POST /duplicates/merge": lambda world: [
         {"keep": world.documents[0], "remove": [world.documents[1]]},
         {"keep": new_id(), "remove": world.documents[:2]},

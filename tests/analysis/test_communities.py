@@ -1,0 +1,103 @@
+"""Topics of a whole library at once, and which topic of before each one is."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from chalicelib.knowledge.communities import ALONE, labels_of, matched
+from chalicelib.knowledge.packedvectors import PackedVectors
+from chalicelib.knowledge.terms import term_vector, unit
+from tests.unit.labelled_texts import TOPICS, adjusted_rand_index, clustering
+
+TEXTS = [(topic, term_vector(text)) for topic, texts in TOPICS.items() for text in texts]
+
+
+def quality(documents: list[tuple[str, dict[str, float]]]) -> float:
+    labels = labels_of([vector for _, vector in documents])
+    names = [str(label) if label >= 0 else f"alone {place}" for place, label in enumerate(labels)]
+    return adjusted_rand_index([topic for topic, _ in documents], names)
+
+
+def test_a_small_library_falls_into_its_topics_whatever_the_order() -> None:
+    scores = []
+    for seed in range(5):
+        shuffled = list(TEXTS)
+        random.Random(seed).shuffle(shuffled)
+        scores.append(quality(shuffled))
+    assert min(scores) >= 0.85  # measured: 0.94
+    # Better than what streaming makes of them.
+    assert sum(scores) / 5 > sum(clustering(seed)[0] for seed in range(5)) / 5 + 0.05
+
+
+def test_many_small_topics_do_not_melt_into_few() -> None:
+    chance = random.Random(3)
+    documents = []
+    for topic in range(120):
+        words = [f"t{topic}w{number}" for number in range(30)]
+        for _ in range(6):
+            own = dict.fromkeys(chance.sample(words, 12), 1.0)
+            common = {f"common{chance.randrange(200)}": 0.7 for _ in range(12)}
+            documents.append((str(topic), unit(own | common)))
+    assert quality(documents) >= 0.9
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_tiny_libraries_have_labels(number: int) -> None:
+    assert len(labels_of([vector for _, vector in TEXTS[:number]])) == number
+
+
+def test_what_is_like_nothing_else_is_alone() -> None:
+    vectors = [TEXTS[0][1], TEXTS[0][1], {}, {"zyxwvut": 1.0}]
+    assert labels_of(vectors) == [0, 0, ALONE, ALONE]
+
+
+def test_a_family_of_letters_is_one_topic_and_does_not_push_others_together() -> None:
+    chance = random.Random(1)
+    letter = " ".join(TOPICS["finance"][:2]).split()
+    other = " ".join(TOPICS["astronomy"]).split()
+    documents = [(topic, vector) for topic, vector in TEXTS if topic != "finance"]
+    for _ in range(150):
+        words = list(letter)
+        for _ in range(8):
+            words[chance.randrange(len(words))] = chance.choice(other)
+        documents.append(("letters", term_vector(" ".join(words))))
+    labels = labels_of([vector for _, vector in documents])
+    assert len(set(labels[-150:])) <= 2
+    assert len(set(labels[:-150])) >= 6
+
+
+def test_the_same_library_gives_the_same_labels_packed_or_not() -> None:
+    vectors = [vector for _, vector in TEXTS]
+    packed = PackedVectors()
+    for vector in vectors:
+        packed.append(vector)
+    assert list(packed) == vectors
+    assert labels_of(packed) == labels_of(vectors)
+
+
+# --- Which one is which ----------------------------------------------------------------------------------------
+
+
+def test_each_community_is_the_topic_that_keeps_most_documents_in_place() -> None:
+    labels = [0, 0, 0, 1, 1, 2]
+    before = ["a", "a", "b", "b", "b", "b"]
+    assert matched(labels, before, named=[], most=9) == {0: "a", 1: "b"}
+
+
+def test_a_topic_with_a_users_name_comes_first() -> None:
+    labels = [0] * 6
+    before = ["a"] * 4 + ["mine"] * 2
+    assert matched(labels, before, named=["mine"], most=9) == {0: "mine"}
+    assert matched(labels, before, named=[], most=9) == {0: "a"}
+
+
+def test_a_users_name_does_not_spread_over_what_it_hardly_is_part_of() -> None:
+    labels = [0] * 10
+    before = ["a"] * 9 + ["mine"]
+    assert matched(labels, before, named=["mine"], most=9) == {0: "a"}
+
+
+def test_documents_that_are_alone_or_nowhere_and_communities_too_many_match_nothing() -> None:
+    assert matched([ALONE, 0, 1], ["a", "", "b"], named=[], most=1) == {}
