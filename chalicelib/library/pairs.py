@@ -122,11 +122,16 @@ class Pairs:
         return sorted({*self._beside(doc_id, "DUP"), *self._beside(doc_id, "DUPOF")})
 
     def remove(self, doc_id: str) -> None:
-        """Remove all pairs of a document, open ones too."""
-        for other in self.others(doc_id):
-            self._delete(self._keys(*sorted((doc_id, other))))
+        """Remove all pairs of a document, open ones too.
+
+        Of the two items of a pair, the one by which it is found goes last: what is cut short is finished later.
+        """
+        for older in self._beside(doc_id, "DUP"):
+            self._delete(reversed(self._keys(older, doc_id)))
+        for newer in self._beside(doc_id, "DUPOF"):
+            self._delete(self._keys(doc_id, newer))
         for other in self._beside(doc_id, "DUPOPEN"):
-            self._delete(self._open_keys(doc_id, other))
+            self._delete(self._open_keys(other, doc_id))
 
     def _beside(self, doc_id: str, kind: str) -> list[str]:
         mine = ("sk", "begins_with", f"{doc_id}#")
@@ -158,7 +163,7 @@ class Pairs:
                 left = True
                 continue
             alike += [pair] if pair else []
-            self._delete(self._open_keys(newer, older))
+            self._delete(self._open_keys(older, newer))
         return Settled(alike=alike, left=left)
 
     def _compared(self, newer: Document | None, older: Document | None) -> Pair | None:

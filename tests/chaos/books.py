@@ -214,11 +214,14 @@ class Books:
                 for document in documents
                 for name in dict.fromkeys(str(one["name"])[: sums.MAX_NAME] for one in document.concepts)
             )
+            # What was cut off while a deleted document was in it is not brought back.
+            most = 0 if self.removed else sums.MAX_TERMS
             yield from _differences(
-                f"topic {cluster_id}", "term", cluster.weights, weights, sums.MAX_TERMS, changes * _ROUNDING
+                f"topic {cluster_id}", "term", cluster.weights, weights, most, changes * _ROUNDING
             )
+            most = min(most, sums.MAX_CONCEPTS)
             yield from _differences(
-                f"topic {cluster_id}", "concept", cluster.concept_counts, concepts, sums.MAX_CONCEPTS, 0.5
+                f"topic {cluster_id}", "concept", cluster.concept_counts, concepts, most, 0.5
             )
 
     def _figures(self) -> Iterator[str]:
