@@ -30,11 +30,11 @@ class Killed(BaseException):
 
 
 class Mortal(Library):
-    """A library whose process dies before its next change of table or bucket number `left`."""
+    """A library whose process dies before its next change of table or bucket number `steps_left`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.left = -1
+        self.steps_left = -1
         for name in ("write", "transact", "put_new", "put_many"):
             self._mortal(self.table, name)
         for name in ("put", "delete"):
@@ -44,9 +44,9 @@ class Mortal(Library):
         do = getattr(where, name)
 
         def step(*given: Any, **options: Any) -> Any:
-            if self.left == 0:
+            if self.steps_left == 0:
                 raise Killed
-            self.left -= 1
+            self.steps_left -= 1
             return do(*given, **options)
 
         setattr(where, name, step)
@@ -81,10 +81,10 @@ def delete_and_tidy(library: Mortal, ids: list[str]) -> None:
 
 
 def delete_all(library: Mortal, ids: list[str]) -> None:
-    left, library.left = library.left, -1
+    left, library.steps_left = library.steps_left, -1
     for doc_id in ids[1:]:
         library.delete(doc_id)
-    library.left = left
+    library.steps_left = left
     library.delete(ids[0])  # it takes counts, figures and directory along
 
 
@@ -118,13 +118,13 @@ def test_after_a_death_at_any_step_a_tidying_sets_all_right(
     for steps in range(1000):
         library = Mortal()
         ids = library.filled()
-        library.left = steps
+        library.steps_left = steps
         died = False
         try:
             work(library, ids)
         except Killed:
             died = True
-        library.left = -1
+        library.steps_left = -1
         if work is rescan and died:
             library.rescan()
         library.tidy()
@@ -143,7 +143,7 @@ def test_after_a_death_at_any_step_of_an_ingestion_nothing_or_all_is_there() -> 
         library = Mortal()
         library.filled()
         job = library.job()
-        library.left = steps
+        library.steps_left = steps
         said = (Segment(start=0.0, end=5.0, text="the kettle"),)
         died = False
         try:
@@ -151,7 +151,7 @@ def test_after_a_death_at_any_step_of_an_ingestion_nothing_or_all_is_there() -> 
             publish_document(library.run(job), what, filename="late.txt")
         except Killed:
             died = True
-        library.left = -1
+        library.steps_left = -1
         row = JobStore(library.table).find(job.job_id)
         assert row is not None
         if row.state is not State.SUCCESS:
@@ -171,11 +171,11 @@ def test_after_a_death_the_same_request_finishes_what_it_had_begun() -> None:
     for steps in range(1000):
         library = Mortal()
         ids = library.filled()
-        library.left = steps
+        library.steps_left = steps
         try:
             merge(library, ids)
         except Killed:
-            library.left = -1
+            library.steps_left = -1
             merge(library, ids)
             there = Documents(library.table, "ann")
             assert [entry["doc_id"] for entry in there.require(ids[0]).merged] == [ids[2], ids[3]]
