@@ -134,7 +134,7 @@ def through_emulator(number: int) -> float:
     """Return the seconds that a document takes which is published into an emulator."""
     texts = Author(3).texts()
     with TemporaryDirectory() as folder, emulated(Path(folder)):
-        library = Library(DynamoTable("bench"), Objects("bench"), Path(folder))
+        library = Library(DynamoTable("bench"), Objects("bench", "bench"), Path(folder))
         library.add(next(texts), 0)
         started = time.perf_counter()
         for place, text in enumerate(islice(texts, number)):

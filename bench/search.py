@@ -188,7 +188,7 @@ def main() -> None:
         measure(Bench(MemoryTable(), MemoryObjects(), near=True), given.documents)
         return
     with TemporaryDirectory() as folder, emulated(Path(folder)):
-        measure(Bench(DynamoTable("bench"), Objects("bench"), near=False), given.documents)
+        measure(Bench(DynamoTable("bench"), Objects("bench", "bench"), near=False), given.documents)
 
 
 @contextmanager

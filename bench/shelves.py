@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from chalicelib.aws.expressions import Act, Check, Delete, Item, Key, Put, Write
-from chalicelib.aws.objects import Objects
+from chalicelib.aws.objects import IN_ROWS, Objects, row_of
 from chalicelib.aws.table import DynamoTable, Page
 from tests.memory import MemoryObjects, MemoryTable, holds
 
@@ -151,10 +151,13 @@ def at_once(number: int) -> Iterator[Callable[[Callable[[], object]], object]]:
 
 def load(shelves: ShelfTable, objects: MemoryObjects, *, without: Collection[str] = ()) -> None:
     """Put all items, but for partitions that begin like those, and all objects into the table and bucket `bench`."""
-    table, bucket = DynamoTable("bench"), Objects("bench")
+    table, bucket = DynamoTable("bench"), Objects("bench", "bench")
     kept = [item for (pk, _), item in shelves.items.items() if not pk.startswith(tuple(without))]
+    rows = {key: row_of(key, body) for key, body in objects.bodies.items() if key.startswith(IN_ROWS)}
+    kept += [row for row in rows.values() if row]
     with at_once(_THREADS) as do:
         for start in range(0, len(kept), _BATCH):
             do(lambda items=kept[start : start + _BATCH]: table.put_many(items))  # type: ignore[misc]
         for key, body in objects.bodies.items():
-            do(lambda key=key, body=body: bucket.put(key, body))  # type: ignore[misc]
+            if not rows.get(key):
+                do(lambda key=key, body=body: bucket.put(key, body))  # type: ignore[misc]

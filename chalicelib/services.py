@@ -21,7 +21,7 @@ def table() -> DynamoTable:
 @lru_cache(maxsize=1)
 def objects() -> Objects:
     """Return the service's bucket."""
-    return Objects(settings.get().bucket)
+    return Objects(settings.get().bucket, settings.get().table)
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,7 @@ from chalicelib.aws.expressions import (
     Update,
     Write,
 )
-from chalicelib.aws.objects import ObjectHead
+from chalicelib.aws.objects import IN_ROWS, ObjectHead
 from chalicelib.aws.queues import Depth, Received
 from chalicelib.aws.table import ConditionFailed, Page, TransactionFailed
 from chalicelib.errors import Unavailable, UploadMissing
@@ -261,13 +261,24 @@ class MemoryQueues:
 
 
 class MemoryObjects:
-    """The bucket in memory, as far as the engine looks at it."""
+    """The bucket in memory, as far as the engine looks at it; its small objects are told by their keys alone."""
+
+    # Of so many bytes.
+    SMALL: ClassVar[int] = 2000
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
 
     def put(self, key: str, body: bytes, *, content_type: str = "") -> None:
         self.bodies[key] = body
+
+    def put_small(self, key: str, body: bytes, *, expires_at: int | None = None) -> str:
+        stored = IN_ROWS + key if len(body) <= self.SMALL else key
+        self.put(stored, body)
+        return stored
+
+    def get_rows(self, keys: Sequence[str]) -> dict[str, bytes]:
+        return {key: self.bodies[key] for key in keys if key.startswith(IN_ROWS) and key in self.bodies}
 
     def upload(self, key: str, path: Path, *, content_type: str = "") -> None:
         self.bodies[key] = path.read_bytes()
@@ -298,6 +309,9 @@ class MemoryObjects:
 
     def keys(self, prefix: str) -> list[str]:
         return [key for key in self.bodies if key.startswith(prefix)]
+
+    def keys_of(self, folder: str) -> list[str]:
+        return [*self.keys(IN_ROWS + folder), *self.keys(folder)]
 
     def delete(self, key: str) -> None:
         self.bodies.pop(key, None)

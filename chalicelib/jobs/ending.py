@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from chalicelib import metrics
-from chalicelib.aws.objects import Objects
+from chalicelib.aws.objects import IN_ROWS, Objects
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
 from chalicelib.errors import Conflict
@@ -83,9 +83,10 @@ class Ending:
 
     def remove_leftovers(self, job: Job) -> None:
         """Delete what runs of a job wrote and did not publish: a killed run can't do it itself."""
-        published = tuple(text_stem(job, doc_id) for doc_id in published_ids(job))
+        stems = [text_stem(job, doc_id) for doc_id in published_ids(job)]
+        published = (*stems, *(IN_ROWS + stem for stem in stems))
         withdraw = TASKS[job.task].load_withdrawal()
-        for key in self.objects.keys(text_prefix(job.job_id)):
+        for key in self.objects.keys_of(text_prefix(job.job_id)):
             if not key.startswith(published):
                 # It goes last: it alone tells what else there is.
                 withdraw(self.table, self.objects, job.owner, key)

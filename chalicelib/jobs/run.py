@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chalicelib.aws.expressions import Act, Update
-from chalicelib.aws.objects import Objects
+from chalicelib.aws.objects import IN_ROWS, Objects
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import Cancelled, StaleRun, SyncBoardError, TransientError
 from chalicelib.jobs import cost, counters
@@ -132,6 +132,13 @@ class Run:
         self._kept.append(key)
         kind = "application/json" if key.endswith(".json") else "text/plain; charset=utf-8"
         self.objects.put(key, data, content_type=kind)
+
+    def keep_small(self, key: str, data: bytes) -> str:
+        """Do the same where no link is wanted to what is small; return the key under which it is."""
+        self._kept += [key, IN_ROWS + key]
+        stored = self.objects.put_small(key, data)
+        self._kept.remove(key if stored != key else IN_ROWS + key)
+        return stored
 
     def entrust(self) -> Callable[[], None]:
         """Leave what this run kept to whoever follows up on its job's end; return what takes that back.

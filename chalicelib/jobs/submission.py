@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from chalicelib import settings
-from chalicelib.aws.objects import Objects, PresignedPost
+from chalicelib.aws.objects import SMALL_BYTES, Objects, PresignedPost
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
 from chalicelib.errors import EmptyFile, TooLarge
@@ -19,7 +20,7 @@ from chalicelib.jobs import search
 from chalicelib.jobs.dispatch import send_or_leave
 from chalicelib.jobs.fairness import Window
 from chalicelib.jobs.idempotency import NewId
-from chalicelib.jobs.job import Job, new_id, waiting_job
+from chalicelib.jobs.job import Job, new_id, now_ms, waiting_job
 from chalicelib.jobs.states import Stage
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.media.sites import is_media_site, is_stream
@@ -58,6 +59,14 @@ class Wishes(msgspec.Struct, frozen=True, kw_only=True):
         return {**({"force": True} if self.force else {}), **described}
 
 
+class Source(NamedTuple):
+    """Where a file's bytes are."""
+
+    key: str
+    # Of a bucket that keeps versions.
+    version: str | None
+
+
 class Submission:
     """Makes jobs for one owner. With `ids` derived from an idempotency key, the same request makes the same jobs."""
 
@@ -86,10 +95,7 @@ class Submission:
         name = safe_filename(filename)
         content = sniff(body[:HEAD_BYTES], filename=name, size=len(body))
 
-        def store(key: str) -> str | None:
-            return self.objects.put(key, body, content_type=content.mime)
-
-        return self._stored(name, len(body), content, wishes, store)
+        return self._stored(name, len(body), content, wishes, lambda key: self._put(key, body, content))
 
     def file(self, filename: str, path: Path, content: ContentType, wishes: Wishes) -> Job:
         """Take a file on this machine's disk, whose type is known; return its waiting job.
@@ -97,10 +103,14 @@ class Submission:
         Raise UnsupportedType, EmptyFile, TooManyRequests or Unavailable.
         """
 
-        def store(key: str) -> str | None:
-            return self.objects.upload(key, path, content_type=content.mime)
+        size = path.stat().st_size
 
-        return self._stored(safe_filename(filename), path.stat().st_size, content, wishes, store)
+        def store(key: str) -> Source:
+            if size <= SMALL_BYTES:
+                return self._put(key, path.read_bytes(), content)
+            return Source(key, self.objects.upload(key, path, content_type=content.mime))
+
+        return self._stored(safe_filename(filename), size, content, wishes, store)
 
     def upload(
         self,
@@ -167,7 +177,7 @@ class Submission:
         size: int,
         content: ContentType,
         wishes: Wishes,
-        store: Callable[[str], str | None],
+        store: Callable[[str], Source],
     ) -> Job:
         """Make the job of a file that is at hand: `store` puts it under a key that raises no event."""
         queue = queue_for(content.kind)
@@ -175,11 +185,16 @@ class Submission:
         if there := self._made_before(job_id):
             return there
         place = self.window.place(job_id)
-        source = f"inline/{job_id}/source"
-        version = store(source)
+        source = store(f"inline/{job_id}/source")
         job = self._row(job_id, "process_file_upload", queue=queue, filename=filename, wishes=wishes)
-        params = {**job.params, **source_params(source, version, size, content)}
+        params = {**job.params, **source_params(source.key, source.version, size, content)}
         return self._submit(msgspec.structs.replace(job, **place, params=params))
+
+    def _put(self, key: str, body: bytes, content: ContentType) -> Source:
+        """Store a file's bytes: small ones where they cost least, for as long as a job may need them."""
+        if len(body) <= SMALL_BYTES:
+            return Source(self.objects.put_small(key, body, expires_at=search.lifetime(now_ms())), None)
+        return Source(key, self.objects.put(key, body, content_type=content.mime))
 
     def _made_before(self, job_id: str) -> Job | None:
         """Return the job that an earlier, identical request made."""

@@ -81,7 +81,7 @@ def _work(assignment: Assignment, pipe: Connection) -> Outcome:
             run = Run(
                 assignment.job,
                 table=DynamoTable(config.table),
-                objects=Objects(config.bucket),
+                objects=Objects(config.bucket, config.table),
                 folder=folder,
                 report=lambda progress: pipe.send_bytes(msgspec.msgpack.encode(Note(progress=progress))),
                 seconds=assignment.seconds,

@@ -166,7 +166,7 @@ def publish_document(
 
     run.progress(Stage.SAVING, "Saving the document")
     # Invisible until published: no row names this key yet.
-    run.keep(draft.text_key, extracted.text.encode())
+    draft = msgspec.structs.replace(draft, text_key=run.keep_small(draft.text_key, extracted.text.encode()))
     if extracted.segments:
         run.keep(draft.segments_key, msgspec.json.encode(extracted.segments))
 

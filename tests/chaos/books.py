@@ -7,6 +7,7 @@ read as they are, so what belongs to no document is found as well as what a docu
 from __future__ import annotations
 
 import math
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from chalicelib.aws.expressions import Item, Key
+from chalicelib.aws.objects import IN_ROWS
 from chalicelib.ingest.document import Segment
 from chalicelib.jobs.states import State
 from chalicelib.jobs.store import JobStore
@@ -42,7 +44,7 @@ class Books:
         self.table = MemoryTable()
         self.table.items = dict(items)
         self.objects = MemoryObjects()
-        self.objects.bodies = dict(bodies)
+        self.objects.bodies = dict(bodies) | _in_rows(items)
         there = Documents(self.table, owner)
         self.documents: dict[str, Document] = {
             doc_id: there.require(doc_id) for doc_id in self._sorts(partition(owner), "DOC#")
@@ -170,8 +172,8 @@ class Books:
     def _orphans(self) -> Iterator[str]:
         """Yield what runs of the owner's jobs have stored and no document names."""
         named = {key for each in self.documents.values() for key in (each.text_key, each.segments_key)}
-        for key in self.objects.keys("texts/"):
-            job = JobStore(self.table).find(key.split("/")[1])
+        for key in self.objects.keys_of("texts/"):
+            job = JobStore(self.table).find(key.removeprefix(IN_ROWS).split("/")[1])
             if key not in named and job is not None and job.owner == self.owner:
                 yield f"no document names {key}"
 
@@ -277,3 +279,12 @@ def _differences(
         there, should = kept.get(name, 0.0), true.get(name, 0.0)
         if there > should + tolerance or (not cut and math.fabs(there - should) > tolerance):
             yield f"{where} has {there:g} of the {what} {name!r}, its documents {should:g}"
+
+
+def _in_rows(items: Mapping[Key, Item]) -> dict[str, bytes]:
+    """Return the objects that are rows, by their keys."""
+    return {
+        f"{IN_ROWS}{pk.removeprefix('BYTES#')}/{sk}": zlib.decompress(item["data"])
+        for (pk, sk), item in items.items()
+        if pk.startswith("BYTES#")
+    }

@@ -79,7 +79,7 @@ def enter(library: Library) -> None:
     ("plant", "said"),
     [
         (change("LIB#", "COUNTS", documents=7), "7 documents are counted and 6"),
-        (forget("texts/", ".txt"), "has lost its text"),
+        (forget("rows/texts/", ".txt"), "has lost its text"),
         (enter, "which is no document"),
         (change("KB#", members={"nobody"}), "nobody, which is no document"),
         (drop("KB#"), "is not in its band"),

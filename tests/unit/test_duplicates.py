@@ -261,7 +261,7 @@ def test_the_bands_of_a_killed_run_are_found_from_the_text_it_left(library: Libr
     with pytest.raises(KeyboardInterrupt):
         publish(library, job, prose(1))
     assert bands_of(library)
-    for key in library.objects.keys(text_prefix(job.job_id)):
+    for key in library.objects.keys_of(text_prefix(job.job_id)):
         withdraw_unpublished(library.table, library.objects, "ann", key)
     assert bands_of(library) == []
 
@@ -293,7 +293,7 @@ def test_the_end_of_a_job_takes_its_killed_runs_out_of_their_bands(library: Libr
     failed = killed_run(library)
     ending(library).after(failed)
     assert bands_of(library) == before
-    assert not library.objects.keys(text_prefix(failed.job_id))
+    assert not library.objects.keys_of(text_prefix(failed.job_id))
     assert {name for key in bands_of(library) for name in library.table.items[key]["members"]} == {stays}
 
 
@@ -310,10 +310,10 @@ def test_the_text_that_tells_the_bands_goes_last(library: Library) -> None:
     with pytest.raises(Unavailable):
         ending(library).remove_leftovers(failed)
     assert bands_of(library)
-    assert library.objects.keys(text_prefix(failed.job_id))
+    assert library.objects.keys_of(text_prefix(failed.job_id))
     ending(library).remove_leftovers(failed)
     assert bands_of(library) == []
-    assert not library.objects.keys(text_prefix(failed.job_id))
+    assert not library.objects.keys_of(text_prefix(failed.job_id))
 
 
 def test_the_bands_of_what_was_published_stay(library: Library) -> None:
@@ -326,7 +326,7 @@ def test_the_bands_of_what_was_published_stay(library: Library) -> None:
     ending(library).after(ended)
     (doc_id,) = {name for key in bands_of(library) for name in library.table.items[key]["members"]}
     assert doc_id == (ended.result or {})["doc_id"]
-    assert library.objects.keys(text_prefix(killed.job_id)) == [
+    assert library.objects.keys_of(text_prefix(killed.job_id)) == [
         Documents(library.table, "ann").require(doc_id).text_key
     ]
 

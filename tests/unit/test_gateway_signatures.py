@@ -47,7 +47,7 @@ def installation(monkeypatch: pytest.MonkeyPatch, storage: Any) -> Iterator[None
 
 def link(key: str = TEXT_KEY, seconds: int = 60) -> str:
     """A presigned link as the gateway gets it, from the bucket on."""
-    return Objects(BUCKET).presign_get(key, seconds=seconds).removeprefix(f"{ENDPOINT}/")
+    return Objects(BUCKET, "unit-table").presign_get(key, seconds=seconds).removeprefix(f"{ENDPOINT}/")
 
 
 def changed(target: str, **values: str | None) -> str:
@@ -163,7 +163,9 @@ def test_a_link_is_good_in_its_time_only() -> None:
 
 
 def presigned(key: str = UPLOAD_KEY, seconds: int = 60) -> dict[str, str]:
-    form = Objects(BUCKET).presign_post(key, content_type="text/plain", max_bytes=100, seconds=seconds)
+    form = Objects(BUCKET, "unit-table").presign_post(
+        key, content_type="text/plain", max_bytes=100, seconds=seconds
+    )
     return dict(form.fields)
 
 

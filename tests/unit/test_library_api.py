@@ -281,7 +281,7 @@ def test_what_is_no_document_can_not_be_deleted(api: Api, doc_id: str) -> None:
 
 def test_on_dynamodb_and_s3_nothing_is_left_either(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "table", lambda: DynamoTable("unit-table"))
-    monkeypatch.setattr(services, "objects", lambda: Objects("unit-bucket"))
+    monkeypatch.setattr(services, "objects", lambda: Objects("unit-bucket", "unit-table"))
     library = library_of(api)
     first, second = (library.add(prose(1), title=title)["doc_id"] for title in ("One", "Two"))
     assert [entry["doc_id"] for entry in search(api, "one").json_body["results"]] == []
