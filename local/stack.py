@@ -21,6 +21,7 @@ from typing import Final, Self
 
 import msgspec
 
+from chalicelib import settings
 from local.advice import address_in, is_address, why_not_bound
 from local.console import Console, Silence
 from local.containers import MODELS
@@ -173,6 +174,8 @@ class Stack:
             # Signs forms and links, which the gateway checks: an installation's own, where "test" is everybody's.
             os.environ["AWS_SECRET_ACCESS_KEY"] = _signing_secret(secret_file(self.data))
             os.environ.setdefault("SYNCBOARD_MAX_UPLOAD_BYTES", str(EMBEDDED_MAX_UPLOAD))
+        # An import may have read them already (the logger asks for its level): that was before they were made.
+        settings.get.cache_clear()
         self._deployed = True
 
     def _secret(self) -> str:

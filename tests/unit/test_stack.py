@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from chalicelib import settings
 from local import deployment
 from local import stack as module
 from local.advice import why_not_bound
@@ -261,6 +262,13 @@ def test_whether_host_or_port_is_wrong_is_said(host: str, error: Exception, said
     text = why_not_bound(host, 8000, error)
     assert text.startswith(said)
     assert ("PORT=" in text) == said.startswith("Port")
+
+
+def test_settings_that_an_import_has_read_are_read_again_when_the_stack_has_made_them(scene: Scene) -> None:
+    settings.get()
+    scene.stack._deploy(ENDPOINT)
+    assert settings.get().place == "embedded"
+    settings.get.cache_clear()
 
 
 def test_a_secret_that_is_none_stops_the_start_with_what_to_do(scene: Scene) -> None:
