@@ -36,7 +36,10 @@ from bench.shelves import ShelfTable
 from bench.texts import Author
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import DynamoTable
+from chalicelib.knowledge import postings
+from chalicelib.knowledge.postings import Written
 from chalicelib.library.pairs import Pairs
+from chalicelib.library.searchindex import SearchIndex
 from chalicelib.logs import logger
 from chalicelib.tasks.find_duplicates import find_duplicates
 from chalicelib.tasks.refresh_analytics import refresh_analytics
@@ -91,8 +94,22 @@ def measure(
         lambda: library.run("find_duplicates_background", find_duplicates, params={"threshold": 0.8})
     )
     figures["scan"]["added"] = (job.result or {})["pairs_added"]
+    size, figures["merge"] = measured(lambda: _merged(library))
+    figures["merge"]["index_mb"] = round(size / 1e6, 1)
     _, figures["analytics"] = measured(lambda: library.upkeep("refresh_analytics", refresh_analytics))
     return figures
+
+
+def _merged(library: Library) -> int:
+    """Make one segment of all, more than a tidying ever does at once; return its bytes."""
+    index = SearchIndex(library.table, library.objects, OWNER)
+    wholes = [
+        postings.in_memory(Written(library.objects.get(each.key), each.directory))
+        for each in index.read().segments
+    ]
+    sizes = sum(each.size for each in index.read().segments)
+    written = postings.merge(wholes, sizes=sizes) if wholes else None
+    return len(written.body) if written else 0
 
 
 def _recall(library: Library, author: Author) -> float:
@@ -145,11 +162,14 @@ def through_emulator(number: int) -> float:
 def main() -> None:
     """Measure each size, and how everything grows."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--replaced", type=int, nargs="*", default=[], help="sizes of the replaced search")
+    parser.add_argument("--sizes", type=_numbers, nargs="+", default=[[1000, 10_000, 100_000]])
+    parser.add_argument(
+        "--replaced", type=_numbers, nargs="*", default=[], help="sizes of the replaced search"
+    )
     parser.add_argument("--through-emulator", type=int, default=0, metavar="NUMBER")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     given = parser.parse_args()
+    given.sizes, given.replaced = sum(given.sizes, []), sum(given.replaced, [])
     logger.setLevel("WARNING")
     figures: dict[str, Any] = {"load": os.getloadavg()}
     if given.through_emulator:
@@ -173,6 +193,11 @@ def main() -> None:
     _compare(figures, given.sizes)
     figures["load_after"] = os.getloadavg()
     _save(given.json, figures)
+
+
+def _numbers(text: str) -> list[int]:
+    """Read numbers with commas between them."""
+    return [int(number) for number in text.split(",")]
 
 
 def _kept(texts: Iterator[str], told: list[str], wanted: Sequence[int]) -> Iterator[str]:

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, NamedTuple, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 from ulid import ULID
@@ -24,10 +22,10 @@ from chalicelib.aws.table import Table
 from chalicelib.errors import Unavailable, UploadMissing
 from chalicelib.ingest.document import Segment as SpokenPassage
 from chalicelib.jobs.job import is_id
-from chalicelib.knowledge.postings import Postings, Segment
-from chalicelib.knowledge.searchwords import Question, fold, phrase_pattern, term
+from chalicelib.knowledge.searchwords import Question, fold, phrase_pattern
 from chalicelib.knowledge.snippets import Snippet, snippet, spoken
 from chalicelib.library.documents import Document, Documents
+from chalicelib.library.scoring import FreshSource, SegmentSource, Source, at_once, scores_of
 from chalicelib.library.searchindex import Index, SearchIndex
 
 # Of one page: rows that are read at most and at a time, and texts that phrases are looked for in.
@@ -37,12 +35,10 @@ _MAX_TEXTS: Final = 100
 # Of a text so many bytes are looked through for a snippet, and for a phrase.
 _SNIPPET_BYTES: Final = 256 * 1024
 _PHRASE_BYTES: Final = 4 * 1024 * 1024
-_THREADS: Final = 8
+# More than is ever asked for: a row is read whole.
+_WHOLE: Final = 1 << 62
 # A tidying may replace a file while it is being read.
 _TRIES: Final = 3
-
-Given = TypeVar("Given")
-Taken = TypeVar("Taken")
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +109,8 @@ class Search:
         self.index = SearchIndex(table, objects, owner)
         self.documents = Documents(table, owner)
         self.objects = objects
+        # Beginnings of texts by their keys, with how many bytes were asked for.
+        self._texts: dict[str, tuple[int, bytes]] = {}
 
     def find(self, question: Question, wanted: Filter, *, limit: int, after: Rank | None = None) -> Found:
         """Return up to `limit` documents after the rank `after`; fewer with a position: go on from there.
@@ -122,7 +120,7 @@ class Search:
         for _ in range(_TRIES):
             try:
                 index = self.index.read()
-                scores, match = _scores(self._sources(index), question)
+                scores, match = scores_of(self._sources(index), question)
                 break
             except UploadMissing:
                 continue
@@ -138,8 +136,8 @@ class Search:
 
     def _sources(self, index: Index) -> list[Source]:
         return [
-            *(_SegmentSource(self.index.open(segment)) for segment in index.segments),
-            _FreshSource(index.fresh),
+            *(SegmentSource(self.index.open(segment)) for segment in index.segments),
+            FreshSource(index.fresh),
         ]
 
     def _page(
@@ -170,7 +168,8 @@ class Search:
     ) -> list[tuple[Rank, Document]]:
         if not question.phrases:
             return fitting
-        has = _at_once(lambda entry: self._has_phrases(entry[1], question), fitting)
+        self._read_rows(document for _, document in fitting)
+        has = at_once(lambda entry: self._has_phrases(entry[1], question), fitting)
         return [entry for entry, there in zip(fitting, has, strict=True) if there]
 
     def _has_phrases(self, document: Document, question: Question) -> bool:
@@ -179,7 +178,8 @@ class Search:
         return all(phrase_pattern(phrase).search(folded) for phrase in question.phrases)
 
     def _hits(self, kept: list[tuple[Rank, Document]], question: Question) -> list[Hit]:
-        return _at_once(lambda entry: self._hit(*entry, question), kept)
+        self._read_rows(document for _, document in kept)
+        return at_once(lambda entry: self._hit(*entry, question), kept)
 
     def _hit(self, rank: Rank, document: Document, question: Question) -> Hit:
         text = self._text(document, _SNIPPET_BYTES)
@@ -192,10 +192,20 @@ class Search:
 
     def _text(self, document: Document, length: int) -> str | None:
         """Return the beginning of a document's text; None where it was deleted this moment."""
-        try:
-            return self.objects.get(document.text_key, first=length).decode(errors="ignore")
-        except UploadMissing:
-            return None
+        asked, body = self._texts.get(document.text_key, (0, b""))
+        if asked < length:
+            try:
+                body = self.objects.get(document.text_key, first=length)
+            except UploadMissing:
+                return None
+            self._texts[document.text_key] = length, body
+        return body[:length].decode(errors="ignore")
+
+    def _read_rows(self, documents: Iterable[Document]) -> None:
+        """Read the texts that are rows, a hundred in a request."""
+        keys = [document.text_key for document in documents if document.text_key not in self._texts]
+        for key, body in self.objects.get_rows(keys).items():
+            self._texts[key] = _WHOLE, body
 
     def _passages(self, document: Document, question: Question) -> list[SpokenPassage]:
         if not document.segments_key:
@@ -205,120 +215,6 @@ class Search:
         except UploadMissing:
             return []
         return spoken(msgspec.json.decode(data, type=list[SpokenPassage]), question)
-
-
-# --- Scores --------------------------------------------------------------------------------------------------
-
-
-class Source(Protocol):
-    """A part of the index: where terms occur, in numbers of its own."""
-
-    # Number of documents.
-    size: int
-
-    def find(self, term: str) -> Iterable[Postings]:
-        """Return where a term occurs."""
-
-    def begins(self, prefix: str) -> Iterable[Postings]:
-        """Return where terms that begin so occur."""
-
-    def ids(self, numbers: Iterable[int]) -> dict[int, str]:
-        """Return the ids of documents by number."""
-
-
-class _SegmentSource:
-    def __init__(self, segment: Segment) -> None:
-        self.segment = segment
-        self.size = segment.directory.documents
-
-    def find(self, term: str) -> Iterable[Postings]:
-        found = self.segment.find(term)
-        return [found] if found else []
-
-    def begins(self, prefix: str) -> Iterable[Postings]:
-        return [postings for _, postings in self.segment.begins(prefix)]
-
-    def ids(self, numbers: Iterable[int]) -> dict[int, str]:
-        return self.segment.ids(numbers)
-
-
-class _FreshSource:
-    def __init__(self, fresh: dict[str, dict[str, int]]) -> None:
-        self.names = list(fresh)
-        self.terms = list(fresh.values())
-        self.size = len(self.names)
-
-    def find(self, term: str) -> Iterable[Postings]:
-        there = [(number, impacts[term]) for number, impacts in enumerate(self.terms) if term in impacts]
-        return [_postings(there)] if there else []
-
-    def begins(self, prefix: str) -> Iterable[Postings]:
-        there = [
-            (number, max(fitting))
-            for number, impacts in enumerate(self.terms)
-            if (fitting := [impact for name, impact in impacts.items() if name.startswith(prefix)])
-        ]
-        return [_postings(there)] if there else []
-
-    def ids(self, numbers: Iterable[int]) -> dict[int, str]:
-        return {number: self.names[number] for number in numbers}
-
-
-def _postings(there: Sequence[tuple[int, int]]) -> Postings:
-    return Postings([number for number, _ in there], bytes(impact for _, impact in there))
-
-
-def _scores(sources: Sequence[Source], question: Question) -> tuple[dict[str, float], str]:
-    """Return the scores of the documents that have all words; where none has, of those that have some."""
-    wanted: list[tuple[str, bool]] = [
-        *((term, False) for term in question.terms),
-        *((prefix, True) for prefix in question.prefixes),
-    ]
-    # By source, by word: impact of each document.
-    found = _at_once(lambda source: [_impacts(source, *word) for word in wanted], sources)
-    size = sum(source.size for source in sources)
-    rarity = [_idf(size, sum(len(impacts[place]) for impacts in found)) for place in range(len(wanted))]
-    everything = [set.intersection(*map(set, impacts)) if impacts else set() for impacts in found]
-    match = "all" if any(everything) else "some"
-    scores: dict[str, float] = {}
-    # Phrases need all of their words; a document with some of them can't have one.
-    chosen = (
-        everything if match == "all" or question.phrases else [set().union(*impacts) for impacts in found]
-    )
-    for source, impacts, numbers in zip(sources, found, chosen, strict=True):
-        sums: dict[int, float] = defaultdict(float)
-        for weight, of_word in zip(rarity, impacts, strict=True):
-            for number in numbers & of_word.keys():
-                sums[number] += weight * of_word[number]
-        names = source.ids(sums)
-        scores |= {names[number]: score for number, score in sums.items()}
-    return scores, match
-
-
-def _impacts(source: Source, text: str, prefix: bool) -> dict[int, int]:
-    """Return the impact of a word on each document; of the words that one beginning stands for, the largest."""
-    best: dict[int, int] = {}
-    # The term of a whole word may be shorter than the word: `kettle*` means kettles, too, whose term is kettl.
-    for postings in [*source.begins(text), *source.find(term(text))] if prefix else source.find(text):
-        if not best:
-            best = dict(zip(postings.numbers, postings.impacts, strict=True))
-            continue
-        for number, impact in zip(postings.numbers, postings.impacts, strict=True):
-            best[number] = max(impact, best.get(number, 0))
-    return best
-
-
-def _idf(documents: int, having: int) -> float:
-    """Return a word's weight for an impact of 1: BM25's IDF over 255."""
-    return math.log(1 + (documents - having + 0.5) / (having + 0.5)) / 255
-
-
-def _at_once(do: Callable[[Given], Taken], given: Sequence[Given]) -> list[Taken]:
-    """Do the same for several at once: most of it is waiting for the bucket."""
-    if len(given) < 2:
-        return [do(one) for one in given]
-    with ThreadPoolExecutor(max_workers=min(_THREADS, len(given))) as pool:
-        return list(pool.map(do, given))
 
 
 def as_position(rank: Rank) -> str:

@@ -35,6 +35,7 @@ from chalicelib.aws.table import Table, TransactionFailed, query_all
 from chalicelib.jobs.job import new_id, now_ms
 from chalicelib.knowledge import postings
 from chalicelib.knowledge.postings import Directory, Segment, Written
+from chalicelib.library.blocks import Blocks
 
 # A document asks for a tidying with this chance, so many fresh rows are there on average when it starts.
 FRESH_ON_AVERAGE: Final = 16
@@ -48,6 +49,8 @@ _RATIO: Final = 3
 _MAX_DOCUMENTS: Final = 50_000
 _MAX_BYTES: Final = 64 * 1024 * 1024
 _PAGE: Final = 1000
+# Words are looked up again and again, and each block is a request.
+_BLOCKS: Final = Blocks()
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +140,7 @@ class SearchIndex:
         return Segment(stored.directory, partial(self._span, stored.key))
 
     def _span(self, key: str, offset: int, length: int) -> bytes:
-        return self.objects.get(key, span=(offset, length))
+        return _BLOCKS.get((key, offset, length), lambda: self.objects.get(key, span=(offset, length)))
 
     # --- Tidying -------------------------------------------------------------------------------------------
 
@@ -225,6 +228,7 @@ class SearchIndex:
             # It has gone through: its answer was lost, and it was refused when it was sent again.
         for segment in old:
             self.objects.delete(segment.key)
+            _BLOCKS.forget(segment.key)
         return True
 
     def _next_generation(self, index: Index, generation: int) -> Update:
