@@ -169,7 +169,8 @@ def main() -> None:
     parser.add_argument("--through-emulator", type=int, default=0, metavar="NUMBER")
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     given = parser.parse_args()
-    given.sizes, given.replaced = sum(given.sizes, []), sum(given.replaced, [])
+    given.sizes = [size for sizes in given.sizes for size in sizes]
+    given.replaced = [size for sizes in given.replaced for size in sizes]
     logger.setLevel("WARNING")
     figures: dict[str, Any] = {"load": os.getloadavg()}
     if given.through_emulator:
