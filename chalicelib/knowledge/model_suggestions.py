@@ -121,6 +121,7 @@ class ModelSuggestions:
                 },
             },
             digest=digest_of(f"{self.number} {digest}"),
+            whole=True,
             long=True,
         )
 

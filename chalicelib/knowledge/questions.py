@@ -38,6 +38,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     schema: dict[str, Any]
     # SHA-256 of the content that is asked about.
     digest: str
+    # It is about the whole library: what was answered is forgotten with any document of it.
+    whole: bool = False
     # The answer is long: a call may take twice the usual time.
     long: bool = False
 

@@ -22,6 +22,8 @@ from chalicelib.logs import logger
 
 # An item of DynamoDB has 400 KB. An answer is far smaller; one that is not is no loss.
 _LARGEST: Final = 200_000
+# What keys of answers about a whole library begin with: no digest of a content.
+_LIBRARY: Final = "LIBRARY"
 
 
 class Answers:
@@ -60,10 +62,14 @@ class Answers:
             logger.warning("answer not kept", extra={"cause": error.message})
 
     def forget(self, digest: str) -> None:
-        """Remove all that was answered about a content. Raise Unavailable."""
-        prefix = ("sk", "begins_with", f"{digest}#")
-        for item in list(query_all(self.table, ("pk", self._partition), sort=prefix)):
-            self.table.write(Delete(key=(item["pk"], item["sk"])))
+        """Remove all that was answered about a content, and about the library that it was part of.
+
+        An empty digest: about the library alone. Raise Unavailable.
+        """
+        for start in (digest, _LIBRARY) if digest else (_LIBRARY,):
+            prefix = ("sk", "begins_with", f"{start}#")
+            for item in list(query_all(self.table, ("pk", self._partition), sort=prefix)):
+                self.table.write(Delete(key=(item["pk"], item["sk"])))
 
     @property
     def _partition(self) -> str:
@@ -74,4 +80,5 @@ class Answers:
         given = settings.get()
         asked = f"{given.ai_model}|{given.ai_input_characters}|{question.version}"
         code = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        return (self._partition, f"{question.digest}#{question.kind}#{code}")
+        about = f"{_LIBRARY}#{question.digest}" if question.whole else question.digest
+        return (self._partition, f"{about}#{question.kind}#{code}")

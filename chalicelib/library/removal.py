@@ -176,8 +176,7 @@ class Removal:
                 self.table.write(Delete(key=counts_key(self.owner), when=(Equals("documents", 0),)))
         for key in gone["keys"]:
             self.objects.delete(key)
-        if answers := gone.get("answers"):
-            Answers(self.table, self.owner).forget(answers)
+        Answers(self.table, self.owner).forget(gone.get("answers", ""))
         Pairs(self.table, self.owner).remove(doc_id)
         if len(gone["signature"]) == PACKED_BYTES:
             Bands(self.table, self.owner).withdraw(doc_id, Signature.unpack(gone["signature"]))

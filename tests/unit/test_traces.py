@@ -13,8 +13,10 @@ from chalicelib.errors import Unavailable
 from chalicelib.ingest.document import Extracted, Segment
 from chalicelib.jobs.job import new_id
 from chalicelib.jobs.store import JobStore
+from chalicelib.knowledge.questions import Question, digest_of
 from chalicelib.library import upkeep
 from chalicelib.library.analytics import snapshot_of
+from chalicelib.library.answers import Answers
 from chalicelib.library.assignment import REPLACED_AT
 from chalicelib.library.claims import Claims
 from chalicelib.library.documents import Documents
@@ -181,6 +183,25 @@ def test_figures_that_were_being_counted_during_a_deletion_go_too(
     assert asked == ["tidy"]
     library.tidy()
     assert left(library, doc_id) == []
+
+
+def test_what_a_model_answered_about_its_library_goes_too(library: Shown) -> None:
+    doc_id = marked(library)
+    said = {"suggestions": [{"title": f"A guide to {MARK}"}]}
+    asked = Question(
+        kind="suggestions", version=1, system="", text="", tool="", description="", schema={}, digest="d" * 64
+    )
+    answers = Answers(library.table, "ann")
+    answers.keep(msgspec.structs.replace(asked, whole=True), said)
+    answers.keep(msgspec.structs.replace(asked, kind="concepts", digest=digest_of(text())), said)
+    answers.keep(msgspec.structs.replace(asked, kind="concepts"), {"concepts": []})
+    assert sum(line.startswith("ANSWERS#") for line in left(library, doc_id)) == 2
+    row = library.table.items["LIB#ann", f"DOC#{doc_id}"]
+    row["method"] = "bedrock"
+    library.delete(doc_id)
+    library.tidy()
+    assert left(library, doc_id) == []
+    assert [key for key in library.table.items if key[0].startswith("ANSWERS#")]
 
 
 def test_of_a_merged_document_its_names_are_left_where_it_went(library: Shown) -> None:
