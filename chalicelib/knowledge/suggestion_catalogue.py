@@ -88,7 +88,7 @@ SHAPES: Final[tuple[Shape, ...]] = (
         key="store",
         topical=True,
         part=frozenset({"database"}),
-        weight=0.9,
+        weight=0.6,
         title="{subject}: a searchable collection in {part}",
         description="Design tables for what you know about {subject}, fill them from your documents, "
         "and answer real questions with {part}.",

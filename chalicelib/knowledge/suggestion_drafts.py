@@ -14,8 +14,10 @@ from typing import Final
 
 import msgspec
 
+from chalicelib.knowledge import background
 from chalicelib.knowledge.holdings import Concept, Topic, concept_key, covers
 from chalicelib.knowledge.suggestion_catalogue import SHAPES, Ground, Shape
+from chalicelib.knowledge.tokens import singular
 
 # Documents that a draft rests on at least, and how well what it requires is covered at least.
 LEAST_DOCUMENTS: Final = 2
@@ -75,11 +77,18 @@ def _filled(shape: Shape, topic: Topic, there: list[Concept]) -> Draft | None:
             if part.category == other.category and _together(part, other, topic):
                 return Draft(shape=shape, topics=[topic], subject=part, part=part, other=other)
         return None
-    matters = [concept for concept in there if not shape.topical or concept.category in _MATTERS]
+    matters = [concept for concept in there if not shape.topical or _is_matter(concept)]
     for part in fitting:
         if subject := _subject(topic, matters, part):
             return Draft(shape=shape, topics=[topic], subject=subject, part=part)
     return None
+
+
+def _is_matter(concept: Concept) -> bool:
+    """Tell whether something can be collected or done on a concept: "query" is a word of the trade, no matter."""
+    head = singular(concept_key(concept.name).rpartition(" ")[2])
+    fits = concept.category in _MATTERS and head not in background.technical_words()
+    return fits and _is_telling(concept) and _stands(concept)
 
 
 def _subject(topic: Topic, there: Sequence[Concept], part: Concept) -> Concept | None:
@@ -97,8 +106,11 @@ def _merit(concept: Concept, topic: Topic) -> float:
     """Return how well a concept names a topic: its documents, those about it twice, and how telling it is."""
     ids = {reading.doc_id for reading in topic.readings}
     count = sum(reading.doc_id in ids for reading in [*concept.mentions, *concept.focus])
-    telling = " " in concept.name.strip() or concept.category not in ("concept", "name")
-    return count * (_TELLING if telling else 1.0)
+    return count * (_TELLING if _is_telling(concept) else 1.0)
+
+
+def _is_telling(concept: Concept) -> bool:
+    return " " in concept.name.strip() or concept.category not in ("concept", "name")
 
 
 def _together(one: Concept, other: Concept, topic: Topic) -> bool:

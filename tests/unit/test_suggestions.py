@@ -139,6 +139,17 @@ def test_what_never_stands_together_is_not_joined() -> None:
         assert not {"compost heap", "Python"} <= set(one["required_skills"])
 
 
+def test_a_word_of_the_trade_is_no_matter_to_collect_on() -> None:
+    trade = [reading(n, "c1", "PostgreSQL/database", "query", "planner") for n in range(4)]
+    found = suggest(clusters(("c1", 4)), trade, number=10)  # type: ignore[arg-type]
+    assert "store" not in {one["shape"] for one in found["suggestions"]}
+    matter = [reading(n, "c1", "PostgreSQL/database", "rain gauge") for n in range(4)]
+    found = suggest(clusters(("c1", 4)), matter, number=10)  # type: ignore[arg-type]
+    assert "Rain gauge: a searchable collection in PostgreSQL" in [
+        one["title"] for one in found["suggestions"]
+    ]
+
+
 def test_no_idea_comes_twice_and_each_rests_on_two_documents() -> None:
     library = Library()
     for text in [text for texts in TOPICS.values() for text in texts]:
