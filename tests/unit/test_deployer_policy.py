@@ -6,10 +6,10 @@ import fnmatch
 import json
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import cfnlint
 import pytest
 
 from infra import templates
@@ -100,7 +100,10 @@ OWN = {
 
 @lru_cache(maxsize=1)
 def _schemas() -> tuple[Path, dict[str, str]]:
-    root = Path(cfnlint.__file__).parent / "data" / "schemas"
+    spec = find_spec("cfnlint")
+    assert spec is not None
+    assert spec.origin
+    root = Path(spec.origin).parent / "data" / "schemas"
     return root / "resources", json.loads((root / "providers" / "us-east-1.json").read_text(encoding="utf-8"))
 
 

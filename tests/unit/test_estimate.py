@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -37,6 +39,6 @@ def test_shares_of_the_mix_are_a_whole() -> None:
 
 
 def test_an_alarm_that_compares_is_charged_for_each_metric() -> None:
-    part = {"MetricStat": {"Metric": {}}}
+    part: dict[str, Any] = {"MetricStat": {"Metric": {}}}
     assert estimate._watched({"MetricName": "x"}) == 1
     assert estimate._watched({"Metrics": [{"Expression": "a+b"}, part, part]}) == 2
