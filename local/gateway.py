@@ -21,7 +21,7 @@ from chalice.config import Config
 from chalice.local import ChaliceRequestHandler, create_local_server
 
 from chalicelib import settings
-from chalicelib.api.middleware import SECURITY_HEADERS
+from chalicelib.api.headers import SECURITY_HEADERS
 from chalicelib.errors import (
     InvalidRequest,
     MethodNotAllowed,

@@ -15,6 +15,7 @@ from chalice.app import Request
 
 from chalicelib import settings
 from chalicelib.api import tokens
+from chalicelib.api.headers import EXPOSED, SECURITY_HEADERS, STRICT_TRANSPORT
 from chalicelib.api.routing import error_answer, set_owner
 from chalicelib.errors import (
     InvalidRequest,
@@ -37,21 +38,6 @@ _CHALICE_ERRORS: Final[dict[int, SyncBoardError]] = {
     405: MethodNotAllowed("This address does not take that method."),
     415: UnsupportedType("Send JSON with Content-Type: application/json."),
 }
-
-# On every answer. The page's own policy is in `api.page`; everything else is data and loads nothing.
-SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
-# On answers that came by TLS: two years, as browsers' lists want it.
-STRICT_TRANSPORT: Final = "max-age=63072000"
-# What a page of another origin may read beside the body.
-_EXPOSED: Final = "Content-Disposition, ETag, Location, Retry-After, X-Next-Cursor"
 
 
 def authenticate(request: Request, call_next: Next) -> Response:
@@ -99,4 +85,4 @@ def _secure(request: Request, response: Response) -> None:
         response.headers.setdefault("Strict-Transport-Security", STRICT_TRANSPORT)
     if settings.get().cors_origin:
         response.headers.setdefault("Access-Control-Allow-Origin", settings.get().cors_origin)
-        response.headers.setdefault("Access-Control-Expose-Headers", _EXPOSED)
+        response.headers.setdefault("Access-Control-Expose-Headers", EXPOSED)

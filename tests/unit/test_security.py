@@ -14,8 +14,7 @@ import pytest
 from chalice.test import HTTPResponse
 
 from chalicelib import services, settings
-from chalicelib.api import middleware
-from chalicelib.api.middleware import SECURITY_HEADERS
+from chalicelib.api.headers import SECURITY_HEADERS, STRICT_TRANSPORT
 from tests import contracts
 from tests.caches import forget
 from tests.stack import ROOT
@@ -73,7 +72,7 @@ def test_no_script_makes_markup_of_data() -> None:
 def test_browsers_are_told_to_stay_with_tls_where_there_is_tls(api: Api) -> None:
     assert "Strict-Transport-Security" not in api.get("/jobs").headers
     answer = api.get("/jobs", **{"X-Forwarded-Proto": "https"})
-    assert answer.headers["Strict-Transport-Security"] == middleware.STRICT_TRANSPORT
+    assert answer.headers["Strict-Transport-Security"] == STRICT_TRANSPORT
 
 
 def test_other_origins_get_nothing_unless_one_is_named(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ import httpx
 import msgspec
 import pytest
 
-from chalicelib.api.middleware import SECURITY_HEADERS
+from chalicelib.api.headers import SECURITY_HEADERS
 from infra import openapi
 from tests.served import Served, served
 
