@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import boto3
-import msgspec
 import pytest
 
 from chalicelib.settings import queue_variable
 from infra import images
 from local.containers import CONTAINERS
+from syncboard.client import Client
 from tests.lambdaruntime import Environment, Function, Source, function_environment
 from tests.stack import ROOT, RunningStack
 
@@ -26,23 +26,54 @@ SAMPLES = ROOT / "samples"
 MEMORY_MB: Final = 3008
 
 
-class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """A job for an image, and words that its document must hold."""
+# Has an image do its job, and looks at what came of it: gets a client, and what delivers the queue's next message.
+Work = Callable[[Client, Callable[[], None]], None]
 
-    sample: str
-    says: str
+
+def reads(sample: str, says: str) -> Work:
+    """A file becomes a document that says something."""
+
+    def work(client: Client, deliver: Callable[[], None]) -> None:
+        job = client.submit(SAMPLES / sample)
+        deliver()
+        document = client.document(succeeded(client, job)["result"]["doc_id"])
+        assert says in " ".join(str(document["text"]).split())
+
+    return work
+
+
+def regroups(client: Client, deliver: Callable[[], None]) -> None:
+    """A library of two topics has two topics afterwards."""
+    alike = ("postgres-indexes.md", "slow-queries.md")
+    jobs = [client.submit(SAMPLES / name) for name in (*alike, "sourdough.txt")]
+    for job in jobs:
+        succeeded(client, job)
+    job = client.submit_task("regroup_library")
+    deliver()
+    result = succeeded(client, job)["result"]
+    assert (result["documents"], result["clusters_after"]) == (3, 2)
+    topics = {it["filename"]: it["cluster_id"] for it in client.documents()["documents"]}
+    assert topics[alike[0]] == topics[alike[1]] != topics["sourdough.txt"]
+
+
+def succeeded(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    status = client.wait(job["job_id"], timeout=60)
+    assert status["state"] == "SUCCESS", status
+    assert client.job(job["job_id"])["attempt"] == 1
+    return status
 
 
 # For each image; one without its line here fails.
 WORK: Final[dict[str, tuple[Work, ...]]] = {
     "ocr": (
-        Work(sample="recipe-photo.jpg", says="two litres of vegetable stock"),
-        Work(sample="minutes-scan.pdf", says="The crane on the eastern quay needs a new cable before winter"),
+        reads("recipe-photo.jpg", "two litres of vegetable stock"),
+        reads("minutes-scan.pdf", "The crane on the eastern quay needs a new cable before winter"),
     ),
     "media": (
-        Work(sample="standup.mp3", says="database migration on the staging server fails"),
-        Work(sample="screencast.webm", says="Press the green button to upload a file"),
+        reads("standup.mp3", "database migration on the staging server fails"),
+        reads("screencast.webm", "Press the green button to upload a file"),
     ),
+    "analysis": (regroups,),
 }
 # Where an image can't live without what Lambda has not, this is where it shows.
 PROBE = """
@@ -168,16 +199,13 @@ def test_nothing_of_the_machine_that_built_it_is_left_in_it(name: str) -> None:
 
 
 def test_it_works_on_real_jobs(name: str, source: Source, waiting: RunningStack) -> None:
+    def deliver() -> None:
+        outcome = source.deliver(seconds=600.0)
+        assert outcome.result == {"batchItemFailures": []}, [outcome, *source.function.logs[-30:]]
+
     with waiting.client(name) as client:
         for work in WORK[name]:
-            job = client.submit(SAMPLES / work.sample)
-            outcome = source.deliver(seconds=600.0)
-            assert outcome.result == {"batchItemFailures": []}, [outcome, *source.function.logs[-30:]]
-            status = client.wait(job["job_id"], timeout=30)
-            assert status["state"] == "SUCCESS", status
-            document = client.document(status["result"]["doc_id"])
-            assert work.says in " ".join(str(document["text"]).split())
-            assert client.job(job["job_id"])["attempt"] == 1
+            work(client, deliver)
 
 
 def test_an_event_that_no_job_is_behind_is_an_error_that_lambda_shows(source: Source) -> None:
