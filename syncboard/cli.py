@@ -152,9 +152,11 @@ def token(
     if not data.is_dir():
         _fail(f"There is no data folder {data}: start a stack on it first, or name another with --data.")
     os.environ["SYNCBOARD_JWT_SECRET"] = f"file:{secret_file(data)}"
+    from chalicelib import settings
     from chalicelib.api import tokens
     from chalicelib.settings import SettingsError
 
+    settings.get.cache_clear()  # an import may have read them
     try:
         print(tokens.issue(user, seconds=days * 24 * 3600))  # noqa: T201 (its whole purpose)
     except (ValueError, SettingsError) as error:

@@ -192,6 +192,24 @@ def test_a_broken_note_is_named(tmp_path: Path) -> None:
         place.find(data=tmp_path, user="ann", url=None, token=None)
 
 
+def test_a_token_is_signed_with_the_secret_of_its_folder_whatever_was_read_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SYNCBOARD_JWT_SECRET", raising=False)
+    settings.get.cache_clear()
+    assert settings.get().jwt_secret == ""  # as an import may have read it
+    monkeypatch.setenv("SYNCBOARD_JWT_SECRET", "")  # restored afterwards
+    try:
+        done = CliRunner().invoke(app, ["token", "--user", "ann", "--data", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+        from chalicelib.api import tokens
+
+        assert tokens.verify(f"Bearer {done.stdout.strip()}") == "ann"
+    finally:
+        monkeypatch.undo()
+        settings.get.cache_clear()
+
+
 # --- Logs --------------------------------------------------------------------------------------------------------
 
 
