@@ -31,6 +31,8 @@ _FURNITURE: Final = re.compile(
     r"(?i)^(?:©|\(c\) ?\d|copyright\b)|\ball rights reserved\b|^privacy policy\b"
     r"|^(?:page|seite|p\.) ?\d+\b.{0,60}$|^(?:skip to|share (?:this|on)|follow (?:us|me)|posted (?:on|by|in)"
     r"|filed under|related (?:posts?|articles?)|read more|leave a comment|forward-looking statements)\b"
+    r"|^(?:chapter|kapitel|chapitre|part|teil|appendix) (?:[ivxlc]+|\d+|[a-z]|one|two|three|four|five|six|seven"
+    r"|eight|nine|ten)\.?$"
     r"|^this e-?mail (?:may|is|and)\b"
 )
 # An entry of Wikipedia's list of references.

@@ -26,7 +26,8 @@ def nouns(text: str) -> list[str]:
     [
         "Home | Blog | Shop | Contact", "Page 3 of 12", "© 2024 The Kitchen Garden", "All rights reserved.",
         "Share this post: Facebook Twitter", "Posted on 12 February by Helen", "Dear Mrs Okafor,", "Hi there,",
-        "36. **^** Thorpe 1996, p. 68.", "Skip to content", "This e-mail may contain confidential information.",
+        "36. **^** Thorpe 1996, p. 68.", "Skip to content", "CHAPTER IV",
+        "Kapitel 3", "This e-mail may contain confidential information.",
     ],
 )  # fmt: skip
 def test_furniture_goes(line: str) -> None:
