@@ -32,6 +32,7 @@ from chalicelib.aws.expressions import (
 )
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import Table, TransactionFailed, query_all
+from chalicelib.errors import UploadMissing
 from chalicelib.jobs.job import new_id, now_ms
 from chalicelib.knowledge import postings
 from chalicelib.knowledge.postings import Directory, Segment, Written
@@ -147,6 +148,14 @@ class SearchIndex:
     def tidy(self) -> Tidied | None:
         """Do one step of what is to do; None where there is nothing (left). Raise Unavailable."""
         index = self.read()
+        try:
+            return self._step(index)
+        except UploadMissing:
+            if self.read().generation == index.generation:
+                raise
+            return Tidied()  # another tidying has replaced a file that this one wanted: look again
+
+    def _step(self, index: Index) -> Tidied | None:
         fresh = dict(sorted(index.fresh.items())[:_MAX_FRESH])
         gone = sorted(index.gone)[:_MAX_GONE]
         if not fresh and not gone:

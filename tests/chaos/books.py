@@ -206,10 +206,8 @@ class Books:
             if cluster is None or cluster.size != len(documents):
                 yield f"topic {cluster_id} counts {cluster and cluster.size} and has {len(documents)}"
                 continue
-            # Each document that came and went changed it; one that is founded again begins at a later version.
-            changes = min(cluster.version, cluster.size + 2 * self.removed + _MOVES)
-            if cluster.version < cluster.size:
-                yield f"topic {cluster_id} of {cluster.size} documents has version {cluster.version}"
+            # Each document that came and went has changed it.
+            changes = cluster.size + 2 * self.removed + _MOVES
             weights: dict[str, float] = defaultdict(float)
             for document in documents:
                 for term, weight in term_vector(self._text(document)).items():

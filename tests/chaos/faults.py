@@ -153,7 +153,7 @@ def _before_send(request: AWSPreparedRequest, event_name: str, **_: Any) -> AWSR
     dice = _dice(faults)
     if _process() == "work":
         _strike(request, operation)
-        if operation == "PutObject":
+        if _stores(request, operation):
             time.sleep(faults.slow)
     if _process() != "MainProcess" and dice.random() < faults.deadly:
         if dice.random() < 0.5:
@@ -183,10 +183,25 @@ def _strike(request: AWSPreparedRequest, operation: str) -> None:
             time.sleep(60)  # with its parent dead, this process dies too
 
 
-def _poisons(body: Any) -> Iterator[str]:
+def _stores(request: AWSPreparedRequest, operation: str) -> bool:
+    """Tell whether a text is being stored: in the bucket, or as a row."""
+    return operation == "PutObject" or (operation == "PutItem" and b'"BYTES#' in _bytes(request.body))
+
+
+def _bytes(body: Any) -> bytes:
     if hasattr(body, "getvalue"):
         body = body.getvalue()
-    text = body.encode() if isinstance(body, str) else body if isinstance(body, bytes | bytearray) else b""
+    return (
+        body.encode()
+        if isinstance(body, str)
+        else bytes(body)
+        if isinstance(body, bytes | bytearray)
+        else b""
+    )
+
+
+def _poisons(body: Any) -> Iterator[str]:
+    text = _bytes(body)
     for name in POISONS:
         if f"{POISON}{name}".encode() in text:
             yield name

@@ -95,7 +95,8 @@ def _copied(file: File, number: int) -> File:
 
 def _poisoned(owner: str, number: int, poison: str, dice: random.Random) -> File:
     mark = f"{POISON}{poison}"
-    text = f"{_text(number, dice)}\n\n{mark}\n"
+    # Too large for a row, in which it would be packed and unseen.
+    text = f"{_text(number, dice)}\n\n{mark}\n\n{dice.randbytes(8000).hex()}\n"
     return File(
         owner=owner, name=f"{mark}-{number}.md", content=text.encode(), expected="FAILURE worker_lost"
     )

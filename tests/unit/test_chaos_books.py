@@ -111,7 +111,6 @@ def enter(library: Library) -> None:
         (change("LIB#", "HASH#", doc_id="another"), "is for another, which is not there"),
         (drop("LIB#", "CLUSTER#"), "counts None and has"),
         (change("LIB#", "CLUSTER#", size=9), "counts 9 and has"),
-        (change("LIB#", "CLUSTER#", version=1), "has version 1"),
         (change("LIB#", "COUNTS", removed=1), "counted before a deletion"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicelib.errors import Unavailable
+from chalicelib.errors import Unavailable, UploadMissing
 from chalicelib.ingest.document import Segment
 from chalicelib.jobs.job import new_id
 from chalicelib.library import searchindex
@@ -249,6 +249,33 @@ def test_of_two_tidyings_at_once_one_does_the_work(library: Library) -> None:
     library.tidy()
     assert len(library.search("kettle")) == 5
     assert len(library.objects.keys("search/")) == 1
+
+
+def test_a_tidying_that_misses_a_file_which_another_one_has_replaced_looks_again(library: Library) -> None:
+    ids = [library.add(f"kettle {number}")["doc_id"] for number in range(3)]
+    library.tidy()
+    library.delete(ids[0])
+    get = library.objects.get
+
+    def meanwhile(*given: Any, **options: Any) -> Any:
+        library.objects.get = get
+        library.tidy()
+        return get(*given, **options)
+
+    library.objects.get = meanwhile
+    index = SearchIndex(library.table, library.objects, "ann")
+    assert index.tidy() == searchindex.Tidied()
+    assert index.tidy() is None
+    assert set(library.search("kettle")) == set(ids[1:])
+
+
+def test_an_index_that_names_a_lost_file_says_so(library: Library) -> None:
+    doc_id = library.add("kettle")["doc_id"]
+    library.tidy()
+    library.delete(doc_id)
+    library.objects.bodies.clear()
+    with pytest.raises(UploadMissing):
+        SearchIndex(library.table, library.objects, "ann").tidy()
 
 
 def test_a_tidying_whose_answer_was_lost_keeps_its_file(library: Library) -> None:
