@@ -20,6 +20,7 @@ from chalicelib.knowledge.candidates import Key, Phrase, acronyms, display_name,
 from chalicelib.knowledge.categories import category
 from chalicelib.knowledge.identifiers import Code, fence_language, read_code
 from chalicelib.knowledge.skill import skill_level
+from chalicelib.knowledge.tablecells import without_data
 from chalicelib.knowledge.tokens import BREAK, clean, sample, stem, tokens
 
 # A known name weighs like a two-word term of rare words; each mention counts.
@@ -106,7 +107,7 @@ def extract_concepts(text: str, *, title: str = "", kind: str = "text", limit: i
         found = [*tokens(heading), BREAK, *tokens(prose), BREAK, *code.names]
         scored = _scored(found, heading, prose, code, technical=True, file_name=file_name)
     else:
-        body, languages = _without_fences(without_boilerplate(_without_references(part.text)))
+        body, languages = _without_fences(without_boilerplate(without_data(_without_references(part.text))))
         prose = clean(body)
         found = [*tokens(heading), BREAK, *tokens(prose)]
         headings = " ; ".join([heading, *_HEADING.findall(body)[:200]])

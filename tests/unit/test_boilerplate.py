@@ -8,6 +8,7 @@ import pytest
 
 from chalicelib.knowledge.boilerplate import plain_heading, without_boilerplate
 from chalicelib.knowledge.concepts import extract_concepts
+from chalicelib.knowledge.tablecells import without_data
 from chalicelib.knowledge.tokens import BREAK, tokens
 from chalicelib.knowledge.wordruns import runs
 
@@ -94,7 +95,7 @@ def test_a_heading_s_capitals_are_no_names(heading: str, plain: str) -> None:
 def test_ten_megabytes_take_a_bounded_time(unit: str) -> None:
     text = unit * (150_000 // len(unit))
     start = time.process_time()
-    without_boilerplate(text)
+    without_boilerplate(without_data(text))
     assert time.process_time() - start < 1.0
 
 
@@ -149,6 +150,24 @@ def test_people_who_are_listed_stand_behind_the_subject() -> None:
     text = "Present: Anna Berg, Tom Okafor, Li Wei, Marta Ruiz.\n\nThe roof repair needs scaffolding."
     assert names(text)[0] not in {"Anna Berg", "Tom Okafor", "Li Wei", "Marta Ruiz"}
     assert "Johannes Gutenberg" in names("Around 1450 Johannes Gutenberg, a goldsmith, cast movable type.")
+
+
+PEOPLE = ["Sheryl", "Preston", "Roy", "Linda", "Joanna", "Aimee"]
+
+
+def test_what_comes_once_in_a_column_is_data() -> None:
+    rows = "".join(f"| {name} | premium plan | Redis |\n" for name in PEOPLE)
+    found = names(f"| customer | plan | cache |\n| --- | --- | --- |\n{rows}", kind="csv")
+    assert {"premium plan", "Redis", "customer"} <= set(found)
+    assert not set(PEOPLE) & set(found)
+
+
+def test_small_tables_and_sentences_in_cells_are_read() -> None:
+    small = "| name | born |\n| --- | --- |\n| Ada Lovelace | 1815 |\n| Alan Turing | 1912 |\n"
+    assert without_data(small) == small
+    long = "The lighthouse keeper cleans the lens each morning."
+    rows = "".join(f"| {n} | {long if n == 3 else n} |\n" for n in range(8))
+    assert long in without_data(f"| n | note |\n| --- | --- |\n{rows}")
 
 
 def test_french_phrases_are_short() -> None:
