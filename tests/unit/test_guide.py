@@ -17,7 +17,7 @@ GUIDE = ROOT / "docs" / "guide.md"
 NOT_RUN = {
     "make setup": "the test stands on an installation made by this",
     "make run": "serves until Ctrl-C; the test's own stack is started by the same command",
-    "make package": "takes minutes, and a Python of 3.12 or newer",
+    "make deploy": "needs AWS",
     ".venv/bin/python -m": "needs AWS; tests/e2e/test_worker.py runs it against an emulator",
     "sudo useradd": "needs a machine with systemd and AWS",
     "docker compose": "needs Docker and AWS",
