@@ -1,7 +1,7 @@
 """Same bytes, same owner: one document. The first job to see a file's bytes claims them.
 
-One item per owner and SHA-256: who works on them, and, once published, which document they became. Of two jobs
-at once one waits for the other; if that one fails, the waiting one takes over.
+One item per owner and SHA-256: who works on them, and which document they will be, whose row says whether they are
+that by now. Of two jobs at once one waits for the other; if that one fails, the waiting one takes over.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from chalicelib.library.documents import document_key, partition
 
 # How long a job waits before it looks again whether the other one is done.
 _WAIT_SECONDS = 5.0
+_BUSY = "The same file is being worked on already; waiting for it."
 
 
 def digest(path: Path) -> str:
@@ -34,25 +35,18 @@ class Claims:
         self.owner = owner
         self.job_id = job_id
 
-    def claim(self, sha256: str) -> str | None:
-        """Claim bytes for this job: None, they are ours; or the id of the document that they are already.
+    def claim(self, sha256: str, doc_id: str) -> str | None:
+        """Claim bytes for this job, which makes the document `doc_id` of them: None, they are ours.
 
-        Raise RetryAfter while another job works on them.
+        Else the id of the document that they are already. Raise RetryAfter while another job works on them.
         """
         pk, sk = self._key(sha256)
         try:
-            self.table.write(Put(item={"pk": pk, "sk": sk, "job_id": self.job_id}, new=True))
+            item: Item = {"pk": pk, "sk": sk, "job_id": self.job_id, "doc_id": doc_id}
+            self.table.write(Put(item=item, new=True))
         except ConditionFailed as refusal:
-            return self._judge(sha256, refusal.item or {})
+            return self._judge(sha256, refusal.item or {}, doc_id)
         return None
-
-    def confirm(self, sha256: str, doc_id: str) -> Update:
-        """Build the write that says which document the bytes became; part of its publication."""
-        return Update(
-            key=self._key(sha256),
-            set={"doc_id": doc_id},
-            when=(Equals("job_id", self.job_id), Absent("doc_id")),
-        )
 
     def release(self, sha256: str, doc_id: str) -> Delete | None:
         """Build the write that frees the bytes of a document that goes; None where they are not its own."""
@@ -61,34 +55,35 @@ class Claims:
             return None
         return Delete(key=self._key(sha256), when=(Equals("doc_id", doc_id),))
 
-    def _judge(self, sha256: str, there: Item) -> str | None:
-        doc_id, holder = there.get("doc_id"), there.get("job_id", "")
-        if doc_id and self.table.get(document_key(self.owner, doc_id)):
-            return str(doc_id)
-        if doc_id is None and holder == self.job_id:
-            return None  # an earlier attempt of this job
-        if doc_id is None:
+    def _judge(self, sha256: str, there: Item, doc_id: str) -> str | None:
+        theirs, holder = there.get("doc_id", ""), there.get("job_id", "")
+        if self._is_published(theirs):
+            return str(theirs)
+        if holder != self.job_id:  # else an earlier attempt of this job
             other = JobStore(self.table).find(holder)
             if other is not None and other.state not in TERMINAL:
-                raise RetryAfter("The same file is being worked on already; waiting for it.", _WAIT_SECONDS)
-        self._take_over(sha256, there)
+                raise RetryAfter(_BUSY, _WAIT_SECONDS)
+            # It has ended, and with that it is settled whether it has published.
+            if self._is_published(theirs):
+                return str(theirs)
+        self._take_over(sha256, there, doc_id)
         return None
 
-    def _take_over(self, sha256: str, there: Item) -> None:
+    def _is_published(self, doc_id: str) -> bool:
+        return bool(doc_id) and self.table.get(document_key(self.owner, doc_id)) is not None
+
+    def _take_over(self, sha256: str, there: Item, doc_id: str) -> None:
         """The holder failed, or its document is gone: the bytes are ours, if nobody else was quicker."""
         unchanged = Equals("doc_id", there["doc_id"]) if there.get("doc_id") else Absent("doc_id")
         update = Update(
             key=self._key(sha256),
-            set={"job_id": self.job_id},
-            remove=("doc_id",),
+            set={"job_id": self.job_id, "doc_id": doc_id},
             when=(Equals("job_id", there.get("job_id", "")), unchanged),
         )
         try:
             self.table.write(update)
         except ConditionFailed:
-            raise RetryAfter(
-                "The same file is being worked on already; waiting for it.", _WAIT_SECONDS
-            ) from None
+            raise RetryAfter(_BUSY, _WAIT_SECONDS) from None
 
     def _key(self, sha256: str) -> Key:
         return (partition(self.owner), f"HASH#{sha256}")

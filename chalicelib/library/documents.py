@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -54,6 +55,14 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
 
 
+# What may be left out; but for `merged`, which a deletion compares.
+_OPTIONAL: Final = frozenset(
+    field.name for field in msgspec.structs.fields(Document) if not field.required and field.name != "merged"
+)
+# What stands in the key of a text for ids that the row has anyway.
+_IDS: Final = {"{job}": "job_id", "{doc}": "doc_id"}
+
+
 def partition(owner: str) -> str:
     """Return the key of an owner's partition."""
     return f"LIB#{owner}"
@@ -72,10 +81,8 @@ def cluster_mark(owner: str, cluster_id: str) -> str:
 def put_document(owner: str, document: Document) -> Put:
     """Build the write that publishes a document; refused if its id is taken."""
     pk, sk = document_key(owner, document.doc_id)
-    # Bytes stay bytes: DynamoDB has them, JSON has not.
-    fields = msgspec.to_builtins(document, builtin_types=(bytes,))
     mark = cluster_mark(owner, document.cluster_id)
-    return Put(item={"pk": pk, "sk": sk, **fields, "cluster": mark}, new=True)
+    return Put(item={"pk": pk, "sk": sk, **_to_fields(document), "cluster": mark}, new=True)
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +197,25 @@ class Documents:
         return msgspec.convert(self.table.get(counts_key(self.owner)) or {}, Counts)
 
 
+def _to_fields(document: Document) -> dict[str, Any]:
+    """Return a document's attributes. Each KB costs, twice in a transaction: what says nothing is left out."""
+    # Bytes stay bytes: DynamoDB has them, JSON has not.
+    fields = {
+        name: value
+        for name, value in msgspec.to_builtins(document, builtin_types=(bytes,)).items()
+        if value or name not in _OPTIONAL
+    }
+    if document.concepts:
+        fields["concepts"] = zlib.compress(msgspec.json.encode(document.concepts), 9)
+    for mark, name in _IDS.items():
+        fields["text_key"] = fields["text_key"].replace(fields[name], mark)
+    return fields
+
+
 def _from_item(item: Item) -> Document:
-    return msgspec.convert(
-        {name: value for name, value in item.items() if name not in ("pk", "sk")}, Document
-    )
+    fields = {name: value for name, value in item.items() if name not in ("pk", "sk", "cluster")}
+    if isinstance(packed := fields.get("concepts"), bytes):
+        fields["concepts"] = msgspec.json.decode(zlib.decompress(packed))
+    for mark, name in _IDS.items():
+        fields["text_key"] = fields["text_key"].replace(mark, fields[name])
+    return msgspec.convert(fields, Document)

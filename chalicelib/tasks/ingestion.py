@@ -70,12 +70,13 @@ def ingest(
     filename = filename or run.job.filename
     claims = Claims(run.table, run.job.owner, run.job.job_id)
     sha256 = None if run.job.params.get("force") else digest(path)
-    while sha256 and (doc_id := claims.claim(sha256)):
-        if document := Documents(run.table, run.job.owner).find(doc_id):
+    doc_id = new_id()
+    while sha256 and (known := claims.claim(sha256, doc_id)):
+        if document := Documents(run.table, run.job.owner).find(known):
             _publish_duplicate(run, document)
             return  # else it was deleted this moment, and the bytes are to be had
     extracted = _described(run, path, content, filename=filename, password=password)
-    publish_document(run, extracted, filename=filename, sha256=sha256, origin=origin)
+    publish_document(run, extracted, filename=filename, doc_id=doc_id, sha256=sha256, origin=origin)
 
 
 def _described(
@@ -143,22 +144,22 @@ def publish_document(
     extracted: Extracted,
     *,
     filename: str,
+    doc_id: str = "",
     sha256: str | None = None,
     origin: Mapping[str, str] = _NOWHERE,
 ) -> None:
     """Find concepts and a cluster for what was read; publish the document and SUCCESS together.
 
-    `sha256` are bytes that this run has claimed. Raise what `Run.publish` raises.
+    `sha256` are bytes that this run has claimed for `doc_id` (a new one by default). Raise what `Run.publish` raises.
     """
     extracted = _fitting(extracted, origin)
-    claims = Claims(run.table, run.job.owner, run.job.job_id)
     run.progress(Stage.AI_ANALYSIS, "Running AI concept extraction…")
     report, warnings = find_concepts(run, extracted)
     extracted = msgspec.structs.replace(extracted, warnings=(*extracted.warnings, *warnings))
     vector = term_vector(extracted.text)
 
     run.progress(Stage.CLUSTERING, "Finding its cluster")
-    draft = _draft(run.job, filename, extracted, report, sha256=sha256 or "")
+    draft = _draft(run.job, doc_id or new_id(), filename, extracted, report, sha256=sha256 or "")
     words = impacts(extracted.text, (extracted.title or "", filename))
     resemblance = Resemblance(run.table, run.job.owner, draft)
     assignment = Assignment(run.table, run.job.owner)
@@ -180,7 +181,6 @@ def publish_document(
                 put_document(run.job.owner, document),
                 assignment.clusters.save(choice.before, choice.after),
                 count_added(run.job.owner),
-                *([claims.confirm(sha256, document.doc_id)] if sha256 else []),
                 fresh_row(run.job.owner, document.doc_id, words),
                 *near.writes,
             ],
@@ -223,9 +223,10 @@ def _publish_duplicate(run: Run, document: Document) -> None:
             run.objects.delete(source)
 
 
-def _draft(job: Job, filename: str, extracted: Extracted, report: ConceptReport, *, sha256: str) -> Document:
+def _draft(
+    job: Job, doc_id: str, filename: str, extracted: Extracted, report: ConceptReport, *, sha256: str
+) -> Document:
     """Return the document without its cluster, which is chosen at the last moment."""
-    doc_id = new_id()
     likeness = signature(extracted.text)
     return Document(
         doc_id=doc_id,

@@ -75,12 +75,13 @@ class Library:
     ) -> dict[str, Any]:
         """Publish a document; return its job's result."""
         job = self.job()
+        doc_id = new_id()
         if sha256:
-            assert Claims(self.table, self.owner, job.job_id).claim(sha256) is None
+            assert Claims(self.table, self.owner, job.job_id).claim(sha256, doc_id) is None
         what = Extracted(
             text=text, title=title, source_type=extracted.pop("source_type", "text"), **extracted
         )
-        publish_document(self.run(job), what, filename=f"{title}.txt", sha256=sha256)
+        publish_document(self.run(job), what, filename=f"{title}.txt", doc_id=doc_id, sha256=sha256)
         return self.result(job)
 
     def result(self, job: Job) -> dict[str, Any]:

@@ -160,8 +160,8 @@ def test_bytes_whose_document_is_deleted_this_moment_become_one_again(
     first = ingested(library, b"Some words.")["doc_id"]
     claim = Claims.claim
 
-    def meanwhile(claims: Claims, sha256: str) -> str | None:
-        found = claim(claims, sha256)
+    def meanwhile(claims: Claims, sha256: str, doc_id: str) -> str | None:
+        found = claim(claims, sha256, doc_id)
         monkeypatch.undo()
         library.delete(first)
         return found

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bench.charges import measured
 from chalicelib import services, settings
 from chalicelib.aws import clients
 from chalicelib.aws.queues import Received
@@ -21,6 +22,7 @@ from chalicelib.jobs.states import State
 from chalicelib.jobs.submission import Submission
 from chalicelib.jobs.supervisor import Limits
 from chalicelib.jobs.workchild import Outcome
+from chalicelib.knowledge.minhash import BANDS
 from chalicelib.tasks.registry import TASKS, Task
 from tests.unit.conftest import Api
 
@@ -147,3 +149,15 @@ def test_prices_can_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         monkeypatch.undo()
         settings.get.cache_clear()
+
+
+def test_a_million_texts_of_1_kb_with_duplicates_and_topic_cost_under_38_dollars() -> None:
+    """35 in a library that has grown (docs/benchmarks.md); in a young one, topics are founded more often."""
+    with measured(140, least=60) as (service, number):
+        charges = service.charges
+        bucket = {what for what, kind in charges.units if kind.startswith("s3_") and "upkeep" not in what}
+        assert bucket == set()
+        assert 30 < charges.dollars(cost.Prices()) / number < 38
+        assert charges.dollars(cost.Prices(), upkeep=True) / number < 6
+        bands = sum(units for (what, kind), units in charges.units.items() if what == "KB")
+        assert BANDS <= bands / number < BANDS + 2

@@ -63,12 +63,13 @@ def marked(library: Shown, *, spoken: bool = False) -> str:
     job = msgspec.structs.replace(job, params={"source": source}, filename=f"{MARK}.txt")
     JobStore(library.table).create(job)
     library.objects.put(source, text().encode())
-    assert Claims(library.table, library.owner, job.job_id).claim("c" * 64) is None
+    doc_id = new_id()
+    assert Claims(library.table, library.owner, job.job_id).claim("c" * 64, doc_id) is None
     said = (Segment(start=0.0, end=5.0, text=f"{MARK} is a town"),) if spoken else ()
     what = Extracted(
         text=text(), title=f"All of {MARK}", source_type="text", segments=said, metadata={"author": MARK}
     )
-    publish_document(library.run(job), what, filename=f"{MARK}.txt", sha256="c" * 64)
+    publish_document(library.run(job), what, filename=f"{MARK}.txt", doc_id=doc_id, sha256="c" * 64)
     return str(library.result(job)["doc_id"])
 
 
