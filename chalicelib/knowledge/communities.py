@@ -27,8 +27,11 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 # Neighbours of a document in the graph.
 NEIGHBOURS: Final = 15
-# Weakest edge, and weakest as a share of the mean of a document's three best.
+# Weakest edge, the same among few documents (where a word that two share by chance looks rare), and weakest as a share
+# of the mean of a document's three best.
 _LEAST: Final = 0.02
+_LEAST_OF_FEW: Final = 0.04
+_FEW: Final = 40
 _BESIDE_BEST: Final = 0.4
 _BEST: Final = 3
 # Louvain's resolution: above 1 communities are smaller.
@@ -158,7 +161,8 @@ def _edges(matrix: Matrix, start: int) -> tuple[list[int], list[int], list[float
     columns = np.argpartition(-likeness, kept - 1, axis=1)[:, :kept]
     weights = np.take_along_axis(likeness, columns, axis=1)
     best = np.sort(weights, axis=1)[:, -_BEST:].mean(axis=1, keepdims=True)
-    strong = (weights >= _LEAST) & (weights >= _BESIDE_BEST * best)
+    least = _LEAST if matrix.shape[0] >= _FEW else _LEAST_OF_FEW
+    strong = (weights >= least) & (weights >= _BESIDE_BEST * best)
     rows = np.repeat(own + start, kept).reshape(number, kept)
     return rows[strong].tolist(), columns[strong].tolist(), weights[strong].astype(float).tolist()
 
