@@ -27,8 +27,8 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 # Neighbours of a document in the graph.
 NEIGHBOURS: Final = 15
-# Weakest edge, the same among few documents (where a word that two share by chance looks rare), and weakest as a share
-# of the mean of a document's three best.
+# Weakest edge, the same among few documents (where a word that two share by chance looks rare), and weakest as a
+# share of the mean of a document's three best.
 _LEAST: Final = 0.02
 _LEAST_OF_FEW: Final = 0.04
 _FEW: Final = 40
