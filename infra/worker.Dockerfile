@@ -1,4 +1,4 @@
-# `syncboard worker` as a container of its own, for the services `worker…` of compose.yaml. Not for Lambda: those
+# `syncboard worker` as a container of its own, for the services of compose.workers.yaml. Not for Lambda: those
 # images are in containers/. LOCK says which libraries it has, and with them which queues it can work on.
 ARG BASE=python:3.13-slim
 FROM ${BASE}
