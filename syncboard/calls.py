@@ -135,6 +135,14 @@ class Calls(Generic[Result, Text]):
         """Give a cluster a name that stays; return the cluster."""
         return self._answer(flows.call("PUT", f"clusters/{cluster_id}", json={"name": name}))
 
+    def delete_cluster(self, cluster_id: str) -> Result:
+        """Have a cluster taken apart; return the job. Its documents stay and join others."""
+        return self._answer(flows.call("DELETE", f"clusters/{cluster_id}"))
+
+    def regroup(self) -> Result:
+        """Have the clusters of the whole library found anew; return the job. Ids and given names stay."""
+        return self._answer(flows.post("clusters/compact"))
+
     def export_cluster(self, cluster_id: str) -> Result:
         """Return a cluster with all its documents and their texts: `{cluster, documents}`."""
         return self._answer(flows.export_json(cluster_id))

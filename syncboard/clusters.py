@@ -1,4 +1,4 @@
-"""`syncboard clusters`: topics listed, named, exported."""
+"""`syncboard clusters`: topics listed, named, exported, taken apart, found anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from syncboard import library_tables, place
-from syncboard.answers import Limit, cluster_id, take, write
+from syncboard.answers import Limit, Yes, ask, cluster_id, result, take, write
 from syncboard.options import DATA, Data, Json, Token, Url, User, console, friendly, print_json
 from syncboard.place import LOCAL_USER
 
@@ -80,6 +80,45 @@ def rename_cluster(
     with place.find(data=data, user=user, url=url, token=token).client() as client:
         now = client.rename_cluster(cluster_id(client, cluster), name)
     typer.echo(f"It is called {now['name']!r} now.")
+
+
+@app.command(name="delete")
+@friendly
+def delete_cluster(
+    cluster: Cluster,
+    yes: Yes = False,
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+) -> None:
+    """Take a topic apart: its documents stay and join others."""
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        chosen = cluster_id(client, cluster)
+        ask(yes, f"Take the topic {cluster!r} apart? Its documents stay.")
+        done = result(client, client.delete_cluster(chosen))
+    typer.echo(f"Its documents ({done['moved']}) are in {len(done['clusters'])} other clusters now.")
+
+
+@app.command()
+@friendly
+def regroup(
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> None:
+    """Have the topics of the whole library found anew; wait for what comes out."""
+    with place.find(data=data, user=user, url=url, token=token).client() as client:
+        done = result(client, client.regroup())
+    if as_json:
+        print_json(done)
+        return
+    typer.echo(
+        f"{done['moved']} of {done['documents']} documents moved: "
+        f"{done['clusters_before']} topics before, {done['clusters_after']} now."
+    )
 
 
 @app.command(name="export")

@@ -18,6 +18,8 @@ from syncboard.samples import EXPECTED
 QUESTION: Final = "staging migration"
 ANSWER: Final = "standup.mp3"
 _SECONDS: Final = 120.0
+# What regroups a library may have to be installed first.
+_INSTALL_SECONDS: Final = 1200.0
 _PAUSE: Final = 0.5
 
 Documents = Mapping[str, Mapping[str, Any]]
@@ -25,13 +27,15 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 def show_findings(client: Client, console: Console) -> bool:
     """Print what was found, section by section; tell whether all of it was."""
+    # Eighteen files arrived at once, each into the topics of that moment: now that all are there they are found anew.
+    regrouped = client.wait(client.regroup()["job_id"], timeout=_INSTALL_SECONDS)
     idea = client.what_can_i_build(max_suggestions=3)  # they are made while the rest is shown
     client.analytics()
     documents = {one["filename"]: one for one in client.documents(limit=100)["documents"]}
     return all(
         [
             _near_duplicates(client, console, documents),
-            _clusters(client, console, documents),
+            _clusters(client, console, documents, regrouped),
             _search(client, console),
             _suggestion(client, console, idea, documents),
             _figures(client, console, documents),
@@ -65,9 +69,12 @@ def _near_duplicates(client: Client, console: Console, documents: Documents) -> 
     return well
 
 
-def _clusters(client: Client, console: Console, documents: Documents) -> bool:
+def _clusters(client: Client, console: Console, documents: Documents, regrouped: Mapping[str, Any]) -> bool:
     """Show clusters with their files; samples of one topic must be in one."""
     console.print(Text("\nTopics", style="bold"))
+    if regrouped["state"] != "SUCCESS":
+        console.print(f"  ✗ they were not found anew: {(regrouped.get('error') or {}).get('message')}")
+        return False
     files: dict[str, list[str]] = defaultdict(list)
     for name, one in documents.items():
         files[one["cluster_id"]].append(name)

@@ -25,6 +25,7 @@ const SECTIONS = [
   { path: "duplicates", symbol: "copies", title: "Duplicates", load: () => import("./view_duplicates.js") },
   { path: "ideas", symbol: "idea", title: "Ideas", load: () => import("./view_ideas.js") },
   { path: "insights", symbol: "chart", title: "Insights", load: () => import("./view_insights.js") },
+  { path: "service", symbol: "activity", title: "Service", load: () => import("./view_service.js") },
 ];
 
 const byId = (id) => document.getElementById(id);

@@ -32,17 +32,34 @@ export function bins(days) {
 
 /** A figure with a bar a day (or week, or month). `label` says what is counted; `noun` what one of it is called. */
 export function dayChart(days, { label, noun }) {
-  const bars = bins(days);
-  const most = Math.max(1, ...bars.map(({ value }) => value));
-  const drawn = bars.map(({ value, ...span }, index) => {
-    // A bar of one among thousands is still seen.
-    const height = value ? Math.max(2, (value / most) * HEIGHT) : 0;
-    const place = { x: index + 0.12, y: HEIGHT - height, width: 0.76, height };
+  const bars = bins(days).map((bin) => ({
+    name: spanName(bin),
+    values: [bin.value],
+    told: `${number(bin.value)} ${bin.value === 1 ? noun : `${noun}s`}`,
+  }));
+  return barChart(bars, { label, kinds: [{ name: "Number", look: "plain" }], ends: [day(days[0].date), day(days.at(-1).date)] });
+}
+
+/**
+ * A figure of bars, each of one or more parts. `bars`: [{name, values, told}]; `kinds`: [{name, look}], one for each
+ * value, `look` being the colour's; `ends`: what stands under the first bar and the last.
+ */
+export function barChart(bars, { label, kinds, ends }) {
+  const sums = bars.map(({ values }) => values.reduce((sum, value) => sum + value, 0));
+  const most = Math.max(1, ...sums);
+  const drawn = bars.map(({ name, values, told }, index) => {
+    let top = HEIGHT;
+    const parts = values.map((value, kind) => {
+      // One among thousands is still seen.
+      const height = value ? Math.max(2, (value / most) * HEIGHT) : 0;
+      top -= height;
+      const place = { x: index + 0.12, y: top, width: 0.76, height };
+      return svg("rect", { ...place, class: `chart-bar ${kinds[kind].look}` });
+    });
     const hit = { x: index, y: 0, width: 1, height: HEIGHT, class: "chart-hit" };
-    const words = `${spanName(span)}: ${number(value)} ${value === 1 ? noun : `${noun}s`}`;
-    return svg("g", {}, svg("title", {}, words), svg("rect", hit), svg("rect", { ...place, class: "chart-bar" }));
+    return svg("g", {}, svg("title", {}, `${name}: ${told}`), svg("rect", hit), ...parts);
   });
-  const total = bars.reduce((sum, { value }) => sum + value, 0);
+  const total = sums.reduce((sum, value) => sum + value, 0);
   const picture = svg(
     "svg",
     {
@@ -61,11 +78,16 @@ export function dayChart(days, { label, noun }) {
     el(
       "div",
       { class: "chart-axis", "aria-hidden": "true" },
-      el("span", { text: day(bars[0].first) }),
-      el("span", { text: day(bars.at(-1).last) }),
+      ...ends.map((text) => el("span", { text })),
     ),
-    figureTable(bars, label),
+    kinds.length > 1 && legend(kinds),
+    figureTable(bars, { label, kinds }),
   );
+}
+
+function legend(kinds) {
+  const entry = ({ name, look }) => el("li", {}, el("span", { class: `chart-key ${look}` }), name);
+  return el("ul", { class: "chart-legend" }, ...kinds.map(entry));
 }
 
 const day = (iso) => DAY.format(new Date(`${iso}T00:00:00Z`));
@@ -75,17 +97,18 @@ function spanName({ first, last }) {
   return first === last ? DATE.format(from) : DATE.formatRange(from, to);
 }
 
-/** The same figures for those who can't see the bars; days without anything are left out. */
-function figureTable(bars, label) {
+/** The same figures for those who can't see the bars; bars of nothing are left out. */
+function figureTable(bars, { label, kinds }) {
+  const cell = (value) => el("td", { text: number(value) });
   const rows = bars
-    .filter(({ value }) => value > 0)
-    .map((bar) => el("tr", {}, el("th", { scope: "row", text: spanName(bar) }), el("td", { text: number(bar.value) })));
-  const head = el("tr", {}, el("th", { scope: "col", text: "When" }), el("th", { scope: "col", text: "Number" }));
+    .filter(({ values }) => values.some((value) => value > 0))
+    .map(({ name, values }) => el("tr", {}, el("th", { scope: "row", text: name }), ...values.map(cell)));
+  const heads = ["When", ...kinds.map(({ name }) => name)].map((text) => el("th", { scope: "col", text }));
   return el(
     "table",
     { class: "visually-hidden" },
     el("caption", { text: label }),
-    el("thead", {}, head),
+    el("thead", {}, el("tr", {}, ...heads)),
     el("tbody", {}, ...rows),
   );
 }

@@ -109,11 +109,35 @@ export function failure(error, again) {
   return notice("error", error.message, helps && button("Try again", again, { kind: "small" }));
 }
 
-/** Make a field of choices under its label. `choices` are [value, words]. */
+/** Make a field of choices under its label (none where it is empty). `choices` are [value, words]. */
 export function choice(label, choices, chosen, run, props = {}) {
   const options = choices.map(([value, text]) => el("option", { value, text, selected: value === chosen }));
   const select = el("select", { ...props, on: { change: () => run(select.value) } }, ...options);
-  return el("label", { class: "choice" }, el("span", { text: label }), select);
+  return el("label", { class: "choice" }, label && el("span", { text: label }), select);
+}
+
+/** Make a row of choices of which one is chosen. `choices` are [value, words]. */
+export function segments(label, choices, chosen, run) {
+  const name = `segments-${label}`;
+  const option = ([value, text]) =>
+    el(
+      "label",
+      {},
+      el("input", {
+        type: "radio",
+        name,
+        value,
+        checked: value === chosen,
+        on: { change: () => run(value) },
+      }),
+      el("span", { text }),
+    );
+  return el(
+    "fieldset",
+    { class: "segments" },
+    el("legend", { class: "visually-hidden", text: label }),
+    ...choices.map(option),
+  );
 }
 
 /** Make an empty state: an icon, a heading, a sentence and, if given, what to do next. */

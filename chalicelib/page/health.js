@@ -44,6 +44,7 @@ function render(root, health, capabilities) {
     badge(well ? "done" : "failed", well ? "check" : "alert", well ? "Service is up" : words(health.status)),
     health.place && el("span", { class: "health-fact", text: PLACES[health.place] ?? health.place }),
     health.version && el("span", { class: "health-fact", text: `Version ${health.version}` }),
+    el("a", { href: "./docs", text: "API reference" }),
   ];
   const badges = capabilities.map(([name, capability]) => capabilityBadge(name, capability));
   const causes = capabilities.filter(([, { state, cause }]) => state !== "ready" && cause);

@@ -1,7 +1,7 @@
 /** A job that a section has submitted itself: followed to its end, with a bar. */
 
 import { ApiError, pause, randomKey, request } from "./api.js";
-import { announce, el, setText } from "./dom.js";
+import { announce, button, el, failure, notice, setText } from "./dom.js";
 import { isFinal, jobs, nextPercent } from "./jobs.js";
 
 /** Most have ended by then. */
@@ -32,9 +32,13 @@ export class JobPanel {
   }
 }
 
-/** Submit a job: POST `body` to `path`. Returns its envelope; throws ApiError. */
-export async function submitJob(path, body = {}) {
-  const { data } = await request(path, { method: "POST", body, headers: { "Idempotency-Key": randomKey() } });
+/** Submit a job: `body` to `path`, by POST or another `method`. Returns its envelope; throws ApiError. */
+export async function submitJob(path, body = {}, method = "POST") {
+  const { data } = await request(path, {
+    method,
+    body: method === "POST" ? body : undefined,
+    headers: { "Idempotency-Key": randomKey() },
+  });
   jobs.put(data, true);
   return data;
 }
@@ -63,4 +67,30 @@ export async function outcomeOf(job, panel, isOpen) {
   const { message = "It was cancelled.", type, retryable = true } = known.error ?? {};
   announce(message);
   throw new ApiError(message, { type, retryable });
+}
+
+/**
+ * A button that submits a job, and where the job is shown. `begin` resolves to the job, `ended(envelope)` to the words
+ * that tell what came out; while it runs the button is disabled.
+ */
+export function jobButton(label, { name, symbol, begin, ended, isOpen }) {
+  const state = el("div");
+  const run = async () => {
+    pressed.disabled = true;
+    const panel = new JobPanel(name);
+    state.replaceChildren(panel.node);
+    try {
+      const done = await outcomeOf(await begin(), panel, isOpen);
+      if (!done) return;
+      const told = await ended(done);
+      state.replaceChildren(notice("info", told));
+      announce(told);
+    } catch (error) {
+      if (isOpen()) state.replaceChildren(failure(error, run));
+    } finally {
+      pressed.disabled = false;
+    }
+  };
+  const pressed = button(label, run, { kind: "small", symbol });
+  return { button: pressed, state };
 }

@@ -49,6 +49,7 @@ function sectionLinks(result) {
     Array.isArray(result.suggestions) && link("#/ideas", count(result.suggestions.length, "idea")),
     Number.isFinite(result.group_count) &&
       link("#/duplicates", count(result.group_count, "group of duplicates", "groups of duplicates")),
+    Number.isFinite(result.clusters_after) && link("#/topics", count(result.clusters_after, "topic")),
     Array.isArray(result.documents) && link("#/documents", count(result.documents.length, "document")),
   ];
 }

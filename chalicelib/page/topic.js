@@ -2,10 +2,12 @@
 
 import { request } from "./api.js";
 import { conceptChips } from "./chips.js";
+import { confirmed } from "./dialog.js";
 import { documentRow } from "./document_rows.js";
 import { downloadCluster } from "./download.js";
-import { button, el, emptyState, failure, icon, loading } from "./dom.js";
+import { announce, button, el, emptyState, failure, icon, loading } from "./dom.js";
 import { count } from "./format.js";
+import { JobPanel, outcomeOf, submitJob } from "./job_panel.js";
 import { PagedList } from "./paging.js";
 import { topicName } from "./topic_name.js";
 
@@ -58,6 +60,7 @@ function topicParts(cluster, address, isOpen) {
     },
   });
   list.restart();
+  const takeApart = deletion(cluster, address, isOpen);
   return [
     el(
       "header",
@@ -71,7 +74,8 @@ function topicParts(cluster, address, isOpen) {
         el("a", { href: `#/search?${new URLSearchParams({ cluster: cluster.cluster_id })}`, text: "Search in it" }),
       ),
     ),
-    el("div", { class: "toolbar" }, ...exports(cluster)),
+    el("div", { class: "toolbar" }, ...exports(cluster), takeApart.button),
+    takeApart.state,
     cluster.concepts.length > 0 &&
       el(
         "section",
@@ -105,6 +109,46 @@ function exports(cluster) {
     return pressed;
   };
   return [save("markdown", "md", "Markdown"), save("json", "json", "JSON"), problem];
+}
+
+/** The button that has the topic taken apart, which is a job: its documents move one by one. */
+function deletion(cluster, address, isOpen) {
+  const state = el("div");
+  const pressed = button(
+    "Take apart…",
+    async () => {
+      let job = null;
+      const sure = await confirmed({
+        title: `Take “${cluster.name}” apart?`,
+        parts: [
+          el("p", {
+            text:
+              `No document is deleted: its ${count(cluster.size, "document")} join the topics that they are next most ` +
+              "like, or “Untitled” if they are like none. The topic and its name are gone.",
+          }),
+        ],
+        action: "Take apart",
+        run: async () => {
+          job = await submitJob(address, {}, "DELETE");
+        },
+      });
+      if (!sure) return;
+      pressed.disabled = true;
+      const panel = new JobPanel("Taking the topic apart");
+      state.replaceChildren(panel.node);
+      try {
+        const done = await outcomeOf(job, panel, isOpen);
+        if (!done) return;
+        announce(`${cluster.name} is taken apart: ${count(done.result.moved, "document")} moved.`);
+        location.hash = "#/topics";
+      } catch (error) {
+        if (isOpen()) state.replaceChildren(failure(error, () => pressed.click()));
+        pressed.disabled = false;
+      }
+    },
+    { kind: "quiet small", symbol: "trash" },
+  );
+  return { button: pressed, state };
 }
 
 /** A name that every file system takes. */

@@ -3,9 +3,9 @@
 import { request } from "./api.js";
 import { openComparison } from "./comparison.js";
 import { documentAddress, titleOf } from "./document_rows.js";
-import { announce, button, el, emptyState, failure, notice, setText } from "./dom.js";
+import { button, el, emptyState, notice, setText } from "./dom.js";
 import { count, number, percent, relativeTime } from "./format.js";
-import { JobPanel, outcomeOf, submitJob } from "./job_panel.js";
+import { jobButton, submitJob } from "./job_panel.js";
 import { askToMerge } from "./merging.js";
 import { PagedList } from "./paging.js";
 
@@ -47,7 +47,17 @@ function openList(root, isOpen) {
     threshold = value;
     list.restart();
   });
-  const scan = scanPart(() => threshold, () => list.restart(), isOpen);
+  const scan = jobButton("Compare all again", {
+    name: "Search for duplicates",
+    symbol: "retry",
+    isOpen,
+    begin: () => submitJob("./jobs", { task: "find_duplicates_background", params: { threshold } }),
+    ended: ({ result }) => {
+      list.restart();
+      const { documents, pairs_added: added } = result;
+      return `${count(documents, "document")} compared: ${added ? `${count(added, "new pair")} found` : "nothing new"}.`;
+    },
+  });
   root.append(
     el(
       "header",
@@ -103,35 +113,6 @@ function thresholdSlider(value, changed) {
     input,
     output,
   );
-}
-
-/** The button that has the whole library compared anew, and where its job is shown. */
-function scanPart(threshold, done, isOpen) {
-  const state = el("div");
-  const run = async () => {
-    pressed.disabled = true;
-    const panel = new JobPanel("Search for duplicates");
-    state.replaceChildren(panel.node);
-    try {
-      const job = await submitJob("./jobs", {
-        task: "find_duplicates_background",
-        params: { threshold: threshold() },
-      });
-      const ended = await outcomeOf(job, panel, isOpen);
-      if (!ended) return;
-      const { documents, pairs_added: added } = ended.result;
-      const found = added ? `${count(added, "new pair")} found` : "nothing new";
-      state.replaceChildren(notice("info", `${count(documents, "document")} compared: ${found}.`));
-      announce(`Compared: ${found}.`);
-      done();
-    } catch (error) {
-      if (isOpen()) state.replaceChildren(failure(error, run));
-    } finally {
-      pressed.disabled = false;
-    }
-  };
-  const pressed = button("Compare all again", run, { kind: "small", symbol: "retry" });
-  return { button: pressed, state };
 }
 
 function groupItem(group, changed) {

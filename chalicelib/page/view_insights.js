@@ -5,7 +5,7 @@ import { conceptChips } from "./chips.js";
 import { dayChart, shares } from "./charts.js";
 import { documentAddress, kindName } from "./document_rows.js";
 import { download } from "./download.js";
-import { announce, button, el, emptyState, failure, icon, loading } from "./dom.js";
+import { announce, button, el, emptyState, failure, icon, loading, segments } from "./dom.js";
 import { dollars, duration, number, percent, relativeTime, words } from "./format.js";
 
 export const title = "Insights";
@@ -73,7 +73,7 @@ export function open(root, _parameters, query) {
     },
     { kind: "small", symbol: "download" },
   );
-  const periods = periodSwitch(period, (value) => {
+  const periods = segments("Period", PERIODS, period, (value) => {
     period = value;
     history.replaceState(null, "", `#/insights?period=${period}`);
     read();
@@ -90,28 +90,6 @@ export function open(root, _parameters, query) {
   );
   read();
   return () => stop.abort();
-}
-
-function periodSwitch(chosen, run) {
-  const option = ([value, text]) =>
-    el(
-      "label",
-      {},
-      el("input", {
-        type: "radio",
-        name: "period",
-        value,
-        checked: value === chosen,
-        on: { change: () => run(value) },
-      }),
-      el("span", { text }),
-    );
-  return el(
-    "fieldset",
-    { class: "segments" },
-    el("legend", { class: "visually-hidden", text: "Period" }),
-    ...PERIODS.map(option),
-  );
 }
 
 function nothingYet() {

@@ -4,6 +4,7 @@ import { request } from "./api.js";
 import { conceptChips } from "./chips.js";
 import { choice, el, emptyState, setText } from "./dom.js";
 import { count, number } from "./format.js";
+import { jobButton, submitJob } from "./job_panel.js";
 import { PagedList } from "./paging.js";
 import { openTopic } from "./topic.js";
 import { topicName } from "./topic_name.js";
@@ -42,20 +43,37 @@ function openList(root, isOpen) {
     ["largest", "Largest first"],
     ["newest", "Newest first"],
   ];
-  const order = choice("Order", sorts, sort, (value) => {
+  const order = choice("", sorts, sort, (value) => {
     sort = value;
     list.restart();
+  }, { "aria-label": "Order" });
+  const regroup = jobButton("Regroup now", {
+    name: "Regrouping",
+    symbol: "cluster",
+    isOpen,
+    begin: () => submitJob("./clusters/compact"),
+    ended: ({ result }) => {
+      list.restart();
+      const { documents, moved, clusters_after: topics } = result;
+      return `${number(moved)} of ${count(documents, "document")} moved; there are ${count(topics, "topic")} now.`;
+    },
   });
   root.append(
     el(
       "header",
       { class: "page-head" },
-      el("div", { class: "with-action" }, el("h1", { tabindex: -1 }, "Topics", shown), order),
+      el(
+        "div",
+        { class: "with-action" },
+        el("h1", { tabindex: -1 }, "Topics", shown),
+        el("div", { class: "actions" }, order, regroup.button),
+      ),
       el("p", {
         class: "lead",
-        text: "Documents that are about the same thing. A name that you give stays.",
+        text: "Documents that are about the same thing. A name that you give stays, also when they are regrouped.",
       }),
     ),
+    regroup.state,
     list.node,
   );
   list.restart();

@@ -145,8 +145,38 @@ def test_insights_count_and_can_be_saved(library: Page) -> None:
     assert "overview,total_documents,4" in Path(saved.value.path()).read_text(encoding="utf-8")
 
 
-def test_a_document_is_deleted_after_a_question(browser: Browser, stack: RunningStack) -> None:
+def test_the_service_is_shown_in_figures_and_failed_jobs_are_started_over(
+    browser: Browser, stack: RunningStack
+) -> None:
+    token = stack.token_of(f"reader-{uuid.uuid4().hex[:8]}")
+    with stack.client_of(token) as client:
+        (ended,) = run_all(client, SAMPLES / "broken.pdf")
+        assert ended["state"] == "FAILURE"
+    with new_page(browser, stack, token=token) as page:
+        go(page, "Service")
+        queues = page.get_by_role("region", name="Queue")
+        expect(queues.get_by_role("row").filter(has_text="low_priority")).to_be_visible(timeout=PAGE_MS)
+        expect(page.get_by_role("region", name="Works on").get_by_role("row")).not_to_have_count(0)
+        expect(page.get_by_role("img", name=re.compile("^Jobs that ended: "))).to_be_visible()
+        failed = page.get_by_role("region", name="Your failed jobs")
+        expect(failed.get_by_role("listitem")).to_contain_text("broken.pdf")
+        failed.get_by_role("button", name="Retry all 1").click()
+        page.get_by_role("dialog").get_by_role("button", name="Retry all failed").click()
+        expect(page.get_by_role("dialog")).to_be_hidden(timeout=PAGE_MS)
+    with stack.client_of(token) as client:
+        timeline = client.job(ended["job_id"])["timeline"]
+        assert any("retried" in line["note"] for line in timeline)
+
+
+def test_a_topic_is_taken_apart_and_a_document_deleted_after_a_question(
+    browser: Browser, stack: RunningStack
+) -> None:
     with new_page(browser, stack, token=token_with(stack, "orders.sql")) as page:
+        go(page, "Topics")
+        page.get_by_role("main").get_by_role("listitem").get_by_role("heading").get_by_role("link").click()
+        page.get_by_role("button", name="Take apart…").click()
+        page.get_by_role("dialog").get_by_role("button", name="Take apart").click()
+        expect(page.get_by_role("link", name="Untitled")).to_be_visible(timeout=JOB_MS)
         go(page, "Documents")
         page.get_by_role("main").get_by_role("listitem").get_by_role("link").first.click()
         page.get_by_role("button", name="Delete").click()

@@ -131,6 +131,21 @@ def test_a_scan_is_waited_for(terminal: Terminal, library: Library, monkeypatch:
     assert terminal.type("duplicates", "scan", "--threshold", "0.7").stdout == said
 
 
+def test_topics_are_found_anew_and_taken_apart(
+    terminal: Terminal, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_id = library.add(prose(1), title="One")["cluster_id"]
+    result = {"documents": 9, "moved": 4, "clusters_before": 3, "clusters_after": 2}
+    monkeypatch.setattr(Client, "wait", lambda _self, _job_id, **_: ended(**result))
+    said = "4 of 9 documents moved: 3 topics before, 2 now.\n"
+    assert terminal.type("clusters", "regroup").stdout == said
+    assert terminal.json("clusters", "regroup") == result
+    taken = {"moved": 1, "clusters": {"other": 1}}
+    monkeypatch.setattr(Client, "wait", lambda _self, _job_id, **_: ended(**taken))
+    done = terminal.type("clusters", "delete", cluster_id, "--yes")
+    assert done.stdout == "Its documents (1) are in 1 other clusters now.\n"
+
+
 def test_suggestions_name_what_speaks_for_them(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     evidence = [{"doc_id": "d", "concept": name, "title": "Tides"} for name in ("tide", "moon")]
     idea = {

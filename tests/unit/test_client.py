@@ -131,6 +131,8 @@ CALLS: list[tuple[Callable[[Calls[Any, Any]], Any], str, str, Any]] = [
     (lambda c: c.clusters(sort="largest"), "GET", "/clusters?sort=largest&limit=25", None),
     (lambda c: c.cluster("k", limit=5), "GET", "/clusters/k?limit=5", None),
     (lambda c: c.rename_cluster("k", "Tides"), "PUT", "/clusters/k", {"name": "Tides"}),
+    (lambda c: c.delete_cluster("k"), "DELETE", "/clusters/k", None),
+    (lambda c: c.regroup(), "POST", "/clusters/compact", {}),
     (lambda c: c.duplicates(threshold=0.7), "GET", "/duplicates?limit=25&threshold=0.7", None),
     (lambda c: c.compare("a", "b"), "GET", "/duplicates/a/b", None),
     (lambda c: c.merge("a", ("b",)), "POST", "/duplicates/merge", {"keep": "a", "remove": ["b"]}),

@@ -31,12 +31,18 @@ class Answers:
         evidence = [{"doc_id": "d-tools.csv", "concept": "SQL", "title": "tools"}]
         self.ideas: list[dict[str, Any]] = [{"title": "Build", "description": "It.", "evidence": evidence}]
         self.counted = len(names)
+        self.regrouped = "SUCCESS"
 
     def what_can_i_build(self, **_: Any) -> dict[str, Any]:
         return {"job_id": "j"}
 
-    def wait(self, _job_id: str, **_: Any) -> dict[str, Any]:
-        return {"result": {"suggestions": self.ideas}}
+    def regroup(self) -> dict[str, Any]:
+        return {"job_id": "r"}
+
+    def wait(self, job_id: str, **_: Any) -> dict[str, Any]:
+        if job_id == "r":
+            return {"state": self.regrouped, "error": {"message": "No container."}}
+        return {"state": "SUCCESS", "result": {"suggestions": self.ideas}}
 
     def documents(self, **_: Any) -> dict[str, Any]:
         return {"documents": self.library}
@@ -97,6 +103,10 @@ def suggest_out_of_nothing(answers: Answers) -> None:
     answers.ideas[0]["evidence"] = [{"doc_id": "d-unknown", "concept": "SQL"}]
 
 
+def regroup_nothing(answers: Answers) -> None:
+    answers.regrouped = "FAILURE"
+
+
 def count_too_few(answers: Answers) -> None:
     answers.counted -= 1
 
@@ -108,6 +118,7 @@ def count_too_few(answers: Answers) -> None:
         (part_a_topic, "the samples on baking are not together"),
         (miss_what_was_said, "was not found, or not where it is said"),
         (suggest_out_of_nothing, "nothing that the documents speak for"),
+        (regroup_nothing, "they were not found anew: No container."),
         (count_too_few, "documents were counted, not 16"),
     ],
 )
