@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
+import httpx
 import msgspec
-from chalice.test import HTTPResponse
 
 from chalicelib.api import answers
 from chalicelib.api.contract import Answer, Contract, contract_of, failures
@@ -18,6 +19,30 @@ HOW_TO = (
 )
 # Headers that a contract has to name.
 NAMED: Final = ("Location", "Retry-After", "ETag", "X-Next-Cursor", "Content-Disposition")
+
+
+class Reply(Protocol):
+    """An answer of Chalice's test client, or of a real server."""
+
+    @property
+    def status_code(self) -> int:
+        """Its status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers."""
+
+    @property
+    def body(self) -> bytes:
+        """Its body."""
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A real server's answer."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class Broken(AssertionError):
@@ -35,13 +60,24 @@ def routes() -> list[tuple[str, str, Contract | None]]:
     ]
 
 
-def check(method: str, target: str, answer: HTTPResponse) -> None:
+def check(method: str, target: str, answer: Reply) -> None:
     """Raise Broken for an answer that the route's contract does not allow."""
     path = urlsplit(target).path
     for known, pattern, contract in routes():
         if contract is not None and known == method and _fits(pattern, path):
             _check(contract, f"{method} {pattern}", failures(contract, method, pattern), answer)
             return
+
+
+def watch(client: httpx.Client) -> None:
+    """Hold everything that a client gets from a running service to the contracts."""
+
+    def received(response: httpx.Response) -> None:
+        body = response.read()
+        answer = Received(status_code=response.status_code, headers=response.headers, body=body)
+        check(response.request.method, str(response.request.url), answer)
+
+    client.event_hooks["response"].append(received)
 
 
 def _fits(pattern: str, path: str) -> bool:
@@ -51,7 +87,7 @@ def _fits(pattern: str, path: str) -> bool:
     )
 
 
-def _check(contract: Contract, route: str, errors: frozenset[int], answer: HTTPResponse) -> None:
+def _check(contract: Contract, route: str, errors: frozenset[int], answer: Reply) -> None:
     status = answer.status_code
     found = contract.answers.get(status)
     # 500 is a bug of ours: no contract names it, but it has the shape of an error, too.
@@ -68,13 +104,13 @@ def _check(contract: Contract, route: str, errors: frozenset[int], answer: HTTPR
         ) from None
 
 
-def _read_error(route: str, answer: HTTPResponse) -> None:
+def _read_error(route: str, answer: Reply) -> None:
     error = msgspec.json.decode(answer.body, type=answers.Error).error
     if error.retryable and "Retry-After" not in answer.headers:
         raise Broken(f"{route}: a retryable error without Retry-After")
 
 
-def _read(route: str, found: Answer, answer: HTTPResponse) -> None:
+def _read(route: str, found: Answer, answer: Reply) -> None:
     kind = answer.headers.get("Content-Type", "application/json").partition(";")[0]
     if found.shape and kind == "application/json":
         msgspec.json.decode(answer.body, type=found.shape)

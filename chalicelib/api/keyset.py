@@ -68,29 +68,35 @@ class KeySet:
 
     def find(self, kid: str) -> PublicKey | None:
         """Return the key of this id, or None. Raise Unavailable where it can't be known just now."""
-        with self._lock:
-            age = self._clock() - self._fetched_at
-            if kid not in self._keys or not 0 <= age < MAX_AGE:
+        if found := self._kept(kid, MAX_AGE):
+            return found
+        # Who has a key that still holds does not wait while another thread asks for new ones.
+        if self._lock.acquire(blocking=self._kept(kid, MAX_STALE) is None):
+            try:
                 self._refresh()
-            age = self._clock() - self._fetched_at
-            if kid in self._keys and age < MAX_STALE:
-                return self._keys[kid]
-            if self._failed:
-                raise Unavailable("The keys of the identity provider can't be fetched just now.")
-            return None
+            finally:
+                self._lock.release()
+        found = self._kept(kid, MAX_STALE)
+        if found is None and self._failed:
+            raise Unavailable("The keys of the identity provider can't be fetched just now.")
+        return found
+
+    def _kept(self, kid: str, most: float) -> PublicKey | None:
+        """Return a key that was fetched less than so many seconds ago."""
+        return self._keys.get(kid) if 0 <= self._clock() - self._fetched_at < most else None
 
     def _refresh(self) -> None:
         """Fetch the keys, unless that was done or tried a moment ago. A failure is remembered, not raised."""
-        now = self._clock()
-        if now < self._not_before:
+        if self._clock() < self._not_before:
             return
         try:
             self._keys = keys_of(self._fetch(self._address()))
         except Unavailable as error:
             logger.warning("the identity provider's keys can't be fetched", extra={"cause": error.message})
-            self._failed, self._not_before = True, now + RETRY_SECONDS
+            self._failed, self._not_before = True, self._clock() + RETRY_SECONDS
         else:
-            self._fetched_at, self._failed, self._not_before = now, False, now + REFRESH_SECONDS
+            self._fetched_at = self._clock()
+            self._failed, self._not_before = False, self._fetched_at + REFRESH_SECONDS
 
     def _address(self) -> str:
         if not self.url.endswith(_DISCOVERY):

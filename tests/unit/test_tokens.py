@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import jwt
@@ -21,7 +22,7 @@ from chalicelib.errors import Unauthorized, Unavailable
 from chalicelib.settings import SettingsError
 from infra.templates import FUNCTIONS, read
 from tests.caches import forget
-from tests.stack import ROOT
+from tests.stack import ROOT, eventually
 from tests.unit.conftest import Api
 
 ISSUER = "https://issuer.example.com/pool"
@@ -326,6 +327,45 @@ def test_known_keys_hold_during_an_outage_and_not_for_ever(
     clock.now += keyset.MAX_STALE
     with pytest.raises(Unavailable):
         verify(token())
+
+
+def test_a_provider_that_hangs_is_not_waited_for_again_at_once(clock: Clock) -> None:
+    asked = 0
+
+    def hanging(_: str) -> bytes:
+        nonlocal asked
+        asked += 1
+        clock.now += 7
+        raise Unavailable("It does not answer.")
+
+    keys = KeySet("https://issuer.example.com/keys", ISSUER, fetch=hanging, clock=clock)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            keys.find("rsa-1")
+    assert asked == 1
+
+
+def test_who_has_a_known_key_does_not_wait_for_the_fetch_of_another(clock: Clock) -> None:
+    fetching, done = Event(), Event()
+    answers = iter([json.dumps({"keys": [jwk(RSA, "rsa-1")]}).encode()] * 2)
+
+    def fetch(_: str) -> bytes:
+        if fetching.is_set():
+            assert done.wait(30)
+        fetching.set()
+        return next(answers)
+
+    keys = KeySet("https://issuer.example.com/keys", ISSUER, fetch=fetch, clock=clock)
+    assert keys.find("rsa-1") is not None
+    clock.now += keyset.MAX_AGE
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(keys.find, "rsa-1")
+        eventually(keys._lock.locked, bool)
+        # The hour is over and the new keys are on their way: the old one holds.
+        assert keys.find("rsa-1") is not None
+        assert not slow.done()
+        done.set()
+        assert slow.result(30) is not None
 
 
 @pytest.mark.parametrize(
