@@ -17,7 +17,7 @@ from chalicelib.aws.expressions import Act, Equals, Update
 from chalicelib.aws.table import Table, TransactionFailed
 from chalicelib.errors import RetryAfter
 from chalicelib.jobs.job import now_ms
-from chalicelib.knowledge.clusters import CATCH_ALL, Centroid, Share, gathered, with_shares, without_shares
+from chalicelib.knowledge.clusters import Centroid, Share, gathered, with_shares, without_shares
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import cluster_mark, document_key
 
@@ -87,8 +87,8 @@ class Moves:
             self.untouched.pop(after.cluster_id, None)
 
     def _founded(self, cluster_id: str, shares: list[Share]) -> Centroid:
-        # See `Assignment.outside`.
-        return gathered(cluster_id, shares, version=now_ms() if cluster_id == CATCH_ALL else 1)
+        # It may have been there before: its id is used again, its versions never are.
+        return gathered(cluster_id, shares, version=now_ms())
 
     def _moved(self, doc_id: str, source: str, target: str) -> Update:
         return Update(

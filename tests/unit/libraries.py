@@ -134,7 +134,8 @@ class Library:
         for vector in vectors:
             weights.update(vector)
         names = Counter(str(concept["name"])[:MAX_NAME] for one in members for concept in one.concepts)
-        error = 1e-4 * (cluster.version + 2) ** 0.5 + 1e-4
+        # A version may be a time.
+        error = 1e-4 * (min(cluster.version, 2 * cluster.size + 100) + 2) ** 0.5 + 1e-4
         wrong = [] if cluster.size == len(members) else [f"size {cluster.size} of {len(members)}"]
         cut = len(weights) > MAX_TERMS or len(names) > MAX_CONCEPTS
         for term, weight in weights.items():

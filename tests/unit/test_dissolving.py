@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chalicelib import capabilities, services
 from chalicelib.capabilities import ANALYSIS, Capability, CapabilityState
 from chalicelib.errors import HandOver
 from chalicelib.jobs.job import new_id
-from chalicelib.knowledge.clusters import CATCH_ALL
+from chalicelib.knowledge.clusters import CATCH_ALL, Share
+from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import regroup_jobs
 from chalicelib.library.clusters import Clusters
+from chalicelib.library.documents import Documents
+from chalicelib.library.moves import Member, Moves
+from chalicelib.library.wholelibrary import concept_names
 from chalicelib.tasks import dissolve_cluster as dissolving
 from chalicelib.tasks.dissolve_cluster import dissolve_cluster
 from tests.unit.conftest import Api
@@ -174,3 +180,24 @@ def test_a_regrouping_is_due_when_a_library_doubles_or_has_many_new_topics(
 ) -> None:
     counts = {"documents": documents, "regrouped": regrouped, "regrouped_clusters": 10}
     assert regroup_jobs.due(counts, clusters) == expected
+
+
+def test_a_topic_that_ends_and_is_founded_again_is_not_taken_for_the_one_of_before(library: Library) -> None:
+    """An ingestion has read it in its first life: what it writes must be refused in the second one."""
+    first = library.add("the quokka of rottnest island is a small marsupial and a quokka smiles")
+    one, other = first["cluster_id"], library.clusters()[0].cluster_id
+    member = library.documents_of(other)[0]
+    transact = library.table.transact
+
+    def meanwhile(writes: Any) -> None:
+        library.table.transact = transact  # type: ignore[method-assign]
+        library.delete(first["doc_id"])
+        document = Documents(library.table, "ann").require(member)
+        text = library.objects.get(document.text_key).decode()
+        share = Share(term_vector(text), concept_names(document))
+        assert Moves(library.table, "ann").move([Member(doc_id=member, share=share)], other, one) == [member]
+        transact(writes)
+
+    library.table.transact = meanwhile  # type: ignore[method-assign]
+    library.add("on rottnest island lives the marsupial that smiles: people call it quokka")
+    assert library.unsound() == []
