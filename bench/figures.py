@@ -35,10 +35,10 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def cpu_seconds() -> float:
-    """Return the processor time spent so far by the benchmark, by what it started, and by this process."""
+def cpu_seconds(root: int | None = None) -> float:
+    """Return the processor time spent so far by a process (by default, this one's parent) and all its descendants."""
     total = 0.0
-    for pid in family(os.getppid()):
+    for pid in family(os.getppid() if root is None else root):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
