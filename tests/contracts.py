@@ -14,7 +14,7 @@ from chalicelib.api.contract import Answer, Contract, contract_of, failures
 
 HOW_TO = (
     "Say what the route takes and answers with the argument `contract` of its `@routes.route(…)`: shapes of answers "
-    "stand in chalicelib/api/answers.py, of queries in queries.py, helpers in contract.py; then run "
+    "stand in chalicelib/api/answers/, of queries in queries.py, helpers in contract.py; then run "
     "`.venv/bin/python -m infra.openapi`."
 )
 # Headers that a contract has to name.
