@@ -35,8 +35,6 @@ _MAX_TEXTS: Final = 100
 # Of a text so many bytes are looked through for a snippet, and for a phrase.
 _SNIPPET_BYTES: Final = 256 * 1024
 _PHRASE_BYTES: Final = 4 * 1024 * 1024
-# More than is ever asked for: a row is read whole.
-_WHOLE: Final = 1 << 62
 # A tidying may replace a file while it is being read.
 _TRIES: Final = 3
 
@@ -109,8 +107,8 @@ class Search:
         self.index = SearchIndex(table, objects, owner)
         self.documents = Documents(table, owner)
         self.objects = objects
-        # Beginnings of texts by their keys, with how many bytes were asked for.
-        self._texts: dict[str, tuple[int, bytes]] = {}
+        # Texts that are rows, by their keys: small ones, and never more than a page looks at.
+        self._texts: dict[str, bytes] = {}
 
     def find(self, question: Question, wanted: Filter, *, limit: int, after: Rank | None = None) -> Found:
         """Return up to `limit` documents after the rank `after`; fewer with a position: go on from there.
@@ -192,20 +190,18 @@ class Search:
 
     def _text(self, document: Document, length: int) -> str | None:
         """Return the beginning of a document's text; None where it was deleted this moment."""
-        asked, body = self._texts.get(document.text_key, (0, b""))
-        if asked < length:
+        body = self._texts.get(document.text_key)
+        if body is None:
             try:
                 body = self.objects.get(document.text_key, first=length)
             except UploadMissing:
                 return None
-            self._texts[document.text_key] = length, body
         return body[:length].decode(errors="ignore")
 
     def _read_rows(self, documents: Iterable[Document]) -> None:
         """Read the texts that are rows, a hundred in a request."""
         keys = [document.text_key for document in documents if document.text_key not in self._texts]
-        for key, body in self.objects.get_rows(keys).items():
-            self._texts[key] = _WHOLE, body
+        self._texts |= self.objects.get_rows(keys)
 
     def _passages(self, document: Document, question: Question) -> list[SpokenPassage]:
         if not document.segments_key:
