@@ -15,7 +15,7 @@ from chalicelib.library.pairs import Pair, Pairs, compared, signature_of
 
 # One answer looks at so many pairs (some 3 MB), settles so many open ones, and shows so many members of a group.
 MAX_PAIRS_READ: Final = 20_000
-MAX_SETTLED: Final = 200
+MAX_SETTLED: Final = 25
 MAX_MEMBERS: Final = 50
 
 

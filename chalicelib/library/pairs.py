@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -146,25 +147,34 @@ class Pairs:
             Put(item={"pk": pk, "sk": sk}) for other in others for pk, sk in self._open_keys(doc_id, other)
         ]
 
-    def settle(self, *, most: int) -> Settled:
-        """Compare the documents of open pairs, at most `most` pairs; keep those that are alike. Raise Unavailable.
+    def settle(self, *, most: int, looked_at: int = 0) -> Settled:
+        """Compare the documents of open pairs; keep those that are alike. Raise Unavailable.
 
-        A document that is in no band of the other one any more was deleted, or will never be published.
+        At most `most` pairs are settled; at most `looked_at` (`most` by default) are looked at, for some may have to
+        wait. A document that is in no band of the other one any more was deleted, or will never be published.
         """
-        page = self.table.query(("pk", f"DUPOPEN#{self.owner}"), limit=2 * most)
-        pairs = {(newer, older) for newer, older in map(_ids, page.items) if newer > older}
-        ids = sorted(filter(is_id, {doc_id for pair in pairs for doc_id in pair}))
+        looked_at = looked_at or most
+        read = min(_PAGE, 2 * looked_at)
+        every = query_all(self.table, ("pk", f"DUPOPEN#{self.owner}"), limit=read)
+        items = list(islice(every, 2 * looked_at))
+        # Each pair is there twice: whichever comes first stands for it.
+        pairs = dict.fromkeys((max(ids), min(ids)) for ids in map(_ids, items))
+        chosen = list(islice(pairs, looked_at))
+        ids = sorted(filter(is_id, {doc_id for pair in chosen for doc_id in pair}))
         there = self.documents.find_many(ids) if ids else {}
-        alike, left = [], page.next_key is not None
-        for newer, older in sorted(pairs):
+        alike: list[Pair] = []
+        settled = 0
+        for newer, older in chosen:
+            if settled == most:
+                break
             found = [there.get(doc_id) or self.documents.find(doc_id) for doc_id in (newer, older)]
             pair = self._compared(*found)
             if (pair is None and self._may_come(newer, older, found)) or (pair and not self.add(pair)):
-                left = True
                 continue
             alike += [pair] if pair else []
+            settled += 1
             self._delete(self._open_keys(older, newer))
-        return Settled(alike=alike, left=left)
+        return Settled(alike=alike, left=settled < len(pairs) or len(items) == 2 * looked_at)
 
     def _compared(self, newer: Document | None, older: Document | None) -> Pair | None:
         signature = signature_of(newer) if newer and older else None

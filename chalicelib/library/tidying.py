@@ -19,7 +19,7 @@ from chalicelib.library.removal import Removal
 from chalicelib.library.searchindex import SearchIndex, Tidied
 
 # Open pairs of one tidying: there are a few, of documents that came at the same moment.
-_MAX_SETTLED: Final = 500
+_MAX_SETTLED: Final = 2000
 
 
 def tidying(table: Table, objects: Objects, owner: str) -> Iterator[Tidied]:
@@ -30,7 +30,7 @@ def tidying(table: Table, objects: Objects, owner: str) -> Iterator[Tidied]:
     Removal(table, objects, owner).finish_all()
     forget_if_it_tells_of_the_deleted(table, owner)
     StoredDirectory(table, owner).forget_the_deleted(Clusters(table, owner).all)
-    if Pairs(table, owner).settle(most=_MAX_SETTLED).left:
+    if Pairs(table, owner).settle(most=_MAX_SETTLED, looked_at=2 * _MAX_SETTLED).left:
         upkeep.request(table, owner)
     index = SearchIndex(table, objects, owner)
     while done := index.tidy():

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chalicelib.aws.expressions import Act
+from chalicelib.aws.expressions import Act, Put
 from chalicelib.aws.table import TransactionFailed
 from chalicelib.errors import Cancelled, InvalidRequest, NotFound, StaleRun, Unavailable
 from chalicelib.ingest.document import Extracted
@@ -165,6 +165,40 @@ def test_one_that_was_never_published_leaves_no_pair(library: Library) -> None:
     assert open_pairs(library) == []
     assert groups(library) == []
     library.delete(other)
+
+
+def test_many_open_pairs_are_settled_some_at_a_time_and_all_in_the_end(library: Library) -> None:
+    ids = [library.add(prose(seed))["doc_id"] for seed in range(4)]
+    pairs = Pairs(library.table, "ann")
+    for act in pairs.opening(ids[0], ids[1:]):
+        assert isinstance(act, Put)
+        library.table.write(act)
+    left = [len(open_pairs(library))]
+    while pairs.settle(most=1).left:
+        left.append(len(open_pairs(library)))
+        assert len(left) < 9
+    assert left == [6, 4, 2, 0]
+    assert open_pairs(library) == []
+
+
+def test_open_pairs_that_wait_do_not_hide_the_others(library: Library) -> None:
+    waiting = killed_run(library)  # its documents may come still: three pairs with it stay
+    others = [library.add(prose(1))["doc_id"] for _ in range(3)]
+    there = open_pairs(library)
+    assert len(there) == 6
+    one, two = (library.add(prose(seed))["doc_id"] for seed in (7, 8))
+    pairs = Pairs(library.table, "ann")
+    for act in pairs.opening(one, [two]):
+        assert isinstance(act, Put)
+        library.table.write(act)
+    assert pairs.settle(most=1).left
+    for _ in range(4):
+        pairs.settle(most=2, looked_at=100)
+    assert open_pairs(library) == there
+    ending(library).remove_leftovers(waiting)
+    library.tidy()
+    assert open_pairs(library) == []
+    assert groups(library) == [others]
 
 
 def test_an_open_pair_goes_with_either_document(library: Library) -> None:
