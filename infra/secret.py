@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
 from infra.cloud import Cloud
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
 
 # 48 random bytes: more than the 32 that HS256 needs (RFC 7518, section 3.2).
 _BYTES: Final = 48
@@ -20,13 +23,8 @@ def name(stage: str) -> str:
 
 def ensure(cloud: Cloud, stage: str) -> str:
     """Return the ARN of the stage's secret; make it where there is none, bring it back where it was deleted."""
-    client = cloud.secretsmanager
-    try:
-        found = client.describe_secret(SecretId=name(stage))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-    else:
+    client, found = cloud.secretsmanager, _find(cloud, stage)
+    if found is not None:
         if "DeletedDate" in found:
             client.restore_secret(SecretId=name(stage))
         return found["ARN"]
@@ -46,8 +44,15 @@ def read(cloud: Cloud, arn: str) -> str:
 
 def delete(cloud: Cloud, stage: str) -> None:
     """Delete the secret; for a week it can be brought back."""
-    try:
+    found = _find(cloud, stage)
+    if found is not None and "DeletedDate" not in found:
         cloud.secretsmanager.delete_secret(SecretId=name(stage), RecoveryWindowInDays=7)
+
+
+def _find(cloud: Cloud, stage: str) -> DescribeSecretResponseTypeDef | None:
+    try:
+        return cloud.secretsmanager.describe_secret(SecretId=name(stage))
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return None
+        raise
