@@ -290,24 +290,14 @@ class Source:
         self.function = function
         attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
         self._arn = attributes["Attributes"]["QueueArn"]
-        # What is hidden now, for as long as the queue says: Lambda's mapping would see it again after that.
-        self.undeleted: list[dict[str, Any]] = []
 
     def deliver(self, *, seconds: float = 60.0, within: float = 60.0) -> Outcome:
         """Wait for a message, have the function called with it, and settle it as Lambda does."""
         message = self._receive(within)
         outcome = self.function.call(sqs_event(message, self._arn), seconds=seconds)
-        if outcome.result is None or outcome.result["batchItemFailures"]:
-            self.undeleted.append(message)
-        else:
+        if outcome.result is not None and not outcome.result["batchItemFailures"]:
             self._sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
         return outcome
-
-    def show(self, message: Mapping[str, Any]) -> None:
-        """Have a message's visibility end now."""
-        self._sqs.change_message_visibility(
-            QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
-        )
 
     def _receive(self, within: float) -> dict[str, Any]:
         deadline = time.monotonic() + within
