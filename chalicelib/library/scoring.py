@@ -5,9 +5,10 @@ Terms are looked up in each source of the index by itself, all sources at once.
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Protocol, TypeVar
 
@@ -88,8 +89,8 @@ def _postings(there: Sequence[tuple[int, int]]) -> Postings:
     return Postings([number for number, _ in there], bytes(impact for _, impact in there))
 
 
-def scores_of(sources: Sequence[Source], question: Question) -> tuple[dict[str, float], str]:
-    """Return the scores of the documents that have all words; where none has, of those that have some."""
+def scores_of(sources: Sequence[Source], question: Question) -> tuple[list[dict[int, float]], str]:
+    """Return by source the scores of the documents that have all words ("all"); else of those that have some."""
     wanted: list[tuple[str, bool]] = [
         *((term, False) for term in question.terms),
         *((prefix, True) for prefix in question.prefixes),
@@ -98,21 +99,62 @@ def scores_of(sources: Sequence[Source], question: Question) -> tuple[dict[str, 
     found = at_once(lambda source: [_impacts(source, *word) for word in wanted], sources)
     size = sum(source.size for source in sources)
     rarity = [_idf(size, sum(len(impacts[place]) for impacts in found)) for place in range(len(wanted))]
-    everything = [set.intersection(*map(set, impacts)) if impacts else set() for impacts in found]
+    everything = [_in_all(impacts) for impacts in found]
     match = "all" if any(everything) else "some"
-    scores: dict[str, float] = {}
     # Phrases need all of their words; a document with some of them can't have one.
-    chosen = (
-        everything if match == "all" or question.phrases else [set().union(*impacts) for impacts in found]
-    )
-    for source, impacts, numbers in zip(sources, found, chosen, strict=True):
-        sums: dict[int, float] = defaultdict(float)
-        for weight, of_word in zip(rarity, impacts, strict=True):
-            for number in numbers & of_word.keys():
-                sums[number] += weight * of_word[number]
-        names = source.ids(sums)
-        scores |= {names[number]: score for number, score in sums.items()}
-    return scores, match
+    if match == "some" and not question.phrases:
+        return [_sums(rarity, impacts) for impacts in found], match
+    return [
+        _whole_sums(numbers, rarity, impacts) for impacts, numbers in zip(found, everything, strict=True)
+    ], match
+
+
+def best_of(
+    source: Source, scores: dict[int, float], *, number: int, below: float | None = None
+) -> dict[str, float]:
+    """Return the `number` best documents of a source by their ids, and all that equal the last of them.
+
+    `below`: of those that score less; and, whatever their number, those that score just that.
+    """
+    equal = {}
+    if below is not None:
+        equal = {place: score for place, score in scores.items() if score == below}
+        scores = {place: score for place, score in scores.items() if score < below}
+    if len(scores) > number:
+        least = heapq.nlargest(number, scores.values())[-1]
+        scores = {place: score for place, score in scores.items() if score >= least}
+    chosen = equal | scores
+    names = source.ids(chosen)
+    return {names[place]: score for place, score in chosen.items()}
+
+
+def _in_all(impacts: Sequence[dict[int, int]]) -> Collection[int]:
+    """Return the documents that have all words."""
+    if not impacts:
+        return ()
+    rarest, *others = sorted(impacts, key=len)
+    if not others:
+        return rarest
+    return [number for number in rarest if all(number in other for other in others)]
+
+
+def _sums(rarity: Sequence[float], impacts: Sequence[dict[int, int]]) -> dict[int, float]:
+    """Return the scores of the documents that have any word."""
+    sums: defaultdict[int, float] = defaultdict(float)
+    for weight, of_word in zip(rarity, impacts, strict=True):
+        for number, impact in of_word.items():
+            sums[number] += weight * impact
+    return sums
+
+
+def _whole_sums(
+    numbers: Collection[int], rarity: Sequence[float], impacts: Sequence[dict[int, int]]
+) -> dict[int, float]:
+    """Return the scores of documents that have all words."""
+    totals = [0.0] * len(numbers)
+    for weight, of_word in zip(rarity, impacts, strict=True):
+        totals = [total + weight * of_word[number] for total, number in zip(totals, numbers, strict=True)]
+    return dict(zip(numbers, totals, strict=True))
 
 
 def _impacts(source: Source, text: str, prefix: bool) -> dict[int, int]:

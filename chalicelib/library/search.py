@@ -25,7 +25,7 @@ from chalicelib.jobs.job import is_id
 from chalicelib.knowledge.searchwords import Question, fold, phrase_pattern
 from chalicelib.knowledge.snippets import Snippet, snippet, spoken
 from chalicelib.library.documents import Document, Documents
-from chalicelib.library.scoring import FreshSource, SegmentSource, Source, at_once, scores_of
+from chalicelib.library.scoring import FreshSource, SegmentSource, Source, at_once, best_of, scores_of
 from chalicelib.library.searchindex import Index, SearchIndex
 
 # Of one page: rows that are read at most and at a time, and texts that phrases are looked for in.
@@ -117,20 +117,34 @@ class Search:
         """
         for _ in range(_TRIES):
             try:
-                index = self.index.read()
-                scores, match = scores_of(self._sources(index), question)
+                ranks, total, match = self._ranked(question, wanted, after)
                 break
             except UploadMissing:
                 continue
         else:
             raise Unavailable("The search index is being rewritten; try again.")
+        hits, last = self._page(ranks, question, wanted, limit, after)
+        return Found(hits=hits, last=last, total=total, match=match)
+
+    def _ranked(self, question: Question, wanted: Filter, after: Rank | None) -> tuple[list[Rank], int, str]:
+        """Return the documents that may be on the page, how many there are in all, and whether they have all words.
+
+        Ids are read of those only, unless it is ids that tell who is meant. Raise UploadMissing.
+        """
+        index = self.index.read()
+        sources = self._sources(index)
+        scores, match = scores_of(sources, question)
+        whole = wanted.timed or bool(index.deleted)
+        everybody = sum(map(len, scores))
+        number = everybody if whole else _MAX_ROWS + 1
+        below = after.score if after and not whole else None
         ranks = [
             Rank(score, doc_id)
-            for doc_id, score in scores.items()
+            for source, of_source in zip(sources, scores, strict=True)
+            for doc_id, score in best_of(source, of_source, number=number, below=below).items()
             if doc_id not in index.deleted and wanted.admits_id(doc_id)
         ]
-        hits, last = self._page(ranks, question, wanted, limit, after)
-        return Found(hits=hits, last=last, total=len(ranks), match=match)
+        return ranks, len(ranks) if whole else everybody, match
 
     def _sources(self, index: Index) -> list[Source]:
         return [

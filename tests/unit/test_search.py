@@ -11,7 +11,7 @@ import pytest
 from chalicelib.errors import Unavailable, UploadMissing
 from chalicelib.ingest.document import Segment
 from chalicelib.jobs.job import new_id
-from chalicelib.library import searchindex
+from chalicelib.library import search, searchindex
 from chalicelib.library.searchindex import SearchIndex, fresh_row
 from tests.unit.libraries import WORDS, Library, counting, prose
 
@@ -358,3 +358,27 @@ def test_ranks_are_those_of_a_plain_bm25(library: Library) -> None:
         doc_id: round(score, 3) for doc_id, score in expected.items()
     }
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@pytest.mark.parametrize("most", [3, 8, 500])
+def test_pages_show_each_document_once_however_many_score_the_same(
+    library: Library, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """A page reads the ids of the best only: those that equal its last one belong to them."""
+    for number in range(40):
+        library.add(f"anchor {'basket ' * (number % 3)}", title=f"Note {'x' * (number % 2)}")
+        if number == 25:
+            library.tidy()
+    everything = library.search("anchor")
+    assert len(everything) == 40
+    monkeypatch.setattr(search, "_MAX_ROWS", most)
+    seen: list[str] = []
+    after, pages = None, 0
+    while pages < 60:
+        page = library.found("anchor", limit=3, after=after)
+        assert page.total == 40
+        seen += [hit.document.doc_id for hit in page.hits]
+        after, pages = page.last, pages + 1
+        if after is None:
+            break
+    assert seen == everything
