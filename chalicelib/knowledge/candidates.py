@@ -50,6 +50,15 @@ _PLURAL_ONLY: Final = frozenset(
         "operations",
     )
 )
+_SINGULARS: Final = {
+    "leaves": "leaf", "knives": "knife", "wolves": "wolf", "shelves": "shelf", "halves": "half", "loaves": "loaf",
+    "lives": "life", "wives": "wife", "thieves": "thief", "calves": "calf", "scarves": "scarf", "hooves": "hoof",
+    "mice": "mouse", "geese": "goose", "feet": "foot", "teeth": "tooth", "children": "child", "men": "man",
+    "women": "woman", "oxen": "ox", "indices": "index", "vertices": "vertex", "matrices": "matrix", "axes": "axis",
+    "criteria": "criterion", "phenomena": "phenomenon", "analyses": "analysis", "hypotheses": "hypothesis",
+    "theses": "thesis", "crises": "crisis", "diagnoses": "diagnosis", "fungi": "fungus", "nuclei": "nucleus",
+}  # fmt: skip
+_KEEP_E: Final = frozenset(("toes", "canoes", "oboes", "foes", "hoes"))
 _ACRONYM: Final = re.compile(r"[^\W\d_]\)?[ \n]\(([A-Z][A-Za-z]{1,6}?)s?\)")
 _WORDS: Final = re.compile(r"[^\W\d_]+")
 
@@ -145,7 +154,16 @@ def display_name(phrase: Phrase) -> str:
     name = min((lower if mostly_lower else phrase.spellings).items(), key=lambda item: (-item[1], item[0]))[0]
     head, space, last = name.rpartition(" ")
     counted = last.islower() and background.is_known(last) and last not in _PLURAL_ONLY
-    return head + space + (singular(last) if counted else last)
+    return head + space + (_one(last) if counted else last)
+
+
+def _one(plural: str) -> str:
+    """Return the singular of a known lower-case word as it is written; `singular` only has to tell forms apart."""
+    if plural in _SINGULARS:
+        return _SINGULARS[plural]
+    if plural.endswith("oes") and not plural.endswith("shoes") and plural not in _KEEP_E:
+        return plural[:-2]
+    return singular(plural)
 
 
 def _count_run(candidates: dict[Key, Phrase], run: Run, short: dict[str, Key], most: int) -> None:

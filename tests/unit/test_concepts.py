@@ -63,6 +63,18 @@ def test_names_are_singular_and_keep_the_case_of_proper_names() -> None:
     assert "Isaac Newton" in found
 
 
+@pytest.mark.parametrize(
+    ("plural", "name"),
+    [
+        ("tomatoes", "tomato"), ("bread knives", "bread knife"), ("leather shoes", "leather shoe"),
+        ("sparse matrices", "sparse matrix"), ("milk teeth", "milk tooth"), ("olives", "olive"),
+        ("wild geese", "wild goose"),
+    ],
+)  # fmt: skip
+def test_names_of_odd_plurals_are_words(plural: str, name: str) -> None:
+    assert name in names(f"We have {plural}. They sell {plural}. Of {plural} there are many.")
+
+
 def test_an_acronym_counts_for_the_phrase_that_explains_it() -> None:
     text = "A liquid crystal display (LCD) has two polarizers. The LCD needs a backlight. An LCD is flat."
     assert names(text)[0] == "liquid crystal display"
