@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any, Final
 
 from rich.console import Console
@@ -70,7 +71,7 @@ def _near_duplicates(client: Client, console: Console, documents: Documents) -> 
 
 
 def _clusters(client: Client, console: Console, documents: Documents, regrouped: Mapping[str, Any]) -> bool:
-    """Show clusters with their files; samples of one topic must be in one."""
+    """Show clusters with their files; samples of one topic must be in one, those of two topics in two."""
     console.print(Text("\nTopics", style="bold"))
     if regrouped["state"] != "SUCCESS":
         console.print(f"  ✗ they were not found anew: {(regrouped.get('error') or {}).get('message')}")
@@ -85,10 +86,15 @@ def _clusters(client: Client, console: Console, documents: Documents, regrouped:
     for name, expected in EXPECTED.items():
         if expected.topic:
             chosen[expected.topic].add(documents[name]["cluster_id"] if name in documents else "")
-    parted = [topic for topic, ids in chosen.items() if len(ids) != 1]
-    for topic in parted:
-        console.print(f"  ✗ the samples on {topic} are not together")
-    return not parted
+    wrong = [f"the samples on {topic} are not together" for topic, ids in chosen.items() if len(ids) != 1]
+    wrong += [
+        f"the samples on {one} and on {other} are mixed"
+        for one, other in combinations(chosen, 2)
+        if chosen[one] & chosen[other]
+    ]
+    for line in wrong:
+        console.print(f"  ✗ {line}")
+    return not wrong
 
 
 def _search(client: Client, console: Console) -> bool:

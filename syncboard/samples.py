@@ -23,7 +23,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     as_link: bool = False
     # Sample that it is a lightly edited copy of.
     alike_to: str | None = None
-    # Samples with the same topic belong in one cluster.
+    # Samples with the same topic belong in one cluster, those with another one in another.
     topic: str | None = None
 
 

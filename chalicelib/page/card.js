@@ -35,6 +35,15 @@ const STAGES = {
   saving: "Saving",
 };
 
+/** Jobs that have no file. */
+const TASKS = {
+  dissolve_cluster: "Taking a topic apart",
+  find_duplicates_background: "Search for duplicates",
+  generate_build_suggestions: "Ideas",
+  refresh_analytics: "Counting for insights",
+  regroup_library: "Regrouping of topics",
+};
+
 const stateOf = (entry) =>
   entry.phase && entry.phase !== "sent" && !isFinal(entry.job?.state)
     ? entry.phase
@@ -42,12 +51,13 @@ const stateOf = (entry) =>
 
 /** What to call a job: its file, its address or its task. */
 export function titleOf({ file, job }) {
-  const address = job?.url ?? job?.result?.url;
+  const address = job?.url || job?.result?.url;
   return (
-    file?.name ??
-    job?.filename ??
-    job?.result?.filename ??
-    (address && shortAddress(address)) ??
+    file?.name ||
+    job?.filename ||
+    job?.result?.filename ||
+    (address && shortAddress(address)) ||
+    TASKS[job?.task] ||
     words(job?.task ?? "Job")
   );
 }

@@ -9,6 +9,8 @@ import { watch } from "./polling.js";
 import { resubmit } from "./uploads.js";
 
 const CHIPS = 8;
+/** Near duplicates that a card names; the document's own page names all. */
+const NAMED = 3;
 
 /** Return the parts that show the result of an entry's job; some may be null or false. */
 export function resultOf({ job }) {
@@ -21,7 +23,9 @@ export function resultOf({ job }) {
   const warnings = (job.warnings ?? []).map((warning) =>
     el("p", { class: "card-warning" }, icon("alert"), warningText(warning)),
   );
-  const alike = (result.near_duplicates ?? []).map((other) => likeness(result, other));
+  const near = result.near_duplicates ?? [];
+  const alike = near.slice(0, NAMED).map((other) => likeness(result, other));
+  if (near.length > NAMED) alike.push(`and ${near.length - NAMED} more`);
   return [
     conceptChips(result.concepts, { limit: CHIPS }),
     ...warnings,

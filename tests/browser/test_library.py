@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.site import JOB_MS, PAGE_MS, SAMPLES, new_page
+from tests.browser.site import JOB_MS, PAGE_MS, SAMPLES, card, new_page
 from tests.stack import RunningStack, run_all
 
 pytestmark = pytest.mark.browser
@@ -125,7 +125,10 @@ def test_ideas_name_the_documents_that_speak_for_them(library: Page) -> None:
     library.get_by_role("button", name="What can I build?").click()
     idea = library.get_by_role("article").first
     expect(idea.get_by_role("heading", name="What speaks for it")).to_be_visible(timeout=JOB_MS)
-    library.reload()
+    library.locator("nav").get_by_role("link", name="Jobs").click()
+    made = card(library, "Ideas").first
+    expect(made.get_by_text("Done", exact=True)).to_be_visible(timeout=PAGE_MS)
+    made.get_by_role("link", name=re.compile(r"^\d+ ideas?")).click()
     evidence = idea.locator(".evidence").get_by_role("link").first
     expect(evidence).to_be_visible(timeout=PAGE_MS)
     title = evidence.inner_text()
