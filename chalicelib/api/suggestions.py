@@ -7,7 +7,7 @@ from chalice import Response
 from chalicelib.api import requests, submissions
 from chalicelib.api.routing import Routes
 from chalicelib.api.submissions import Wish, accepted, submission, submits, wishes
-from chalicelib.tasks.build_suggestions import DEFAULT_SUGGESTIONS, TASK, checked_number
+from chalicelib.tasks.suggestion_count import DEFAULT_SUGGESTIONS, TASK, checked_number
 
 routes = Routes(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from chalicelib import settings
-from chalicelib.errors import InvalidRequest, ModelBusy, ModelRefused, ModelUnclear
+from chalicelib.errors import ModelBusy, ModelRefused, ModelUnclear
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.knowledge.clusters import Centroid
@@ -15,10 +15,8 @@ from chalicelib.knowledge.suggestions import MIN_DOCUMENTS, Reading, suggest
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents
 from chalicelib.tasks.model import Model, is_configured, warning
+from chalicelib.tasks.suggestion_count import DEFAULT_SUGGESTIONS, checked_number
 
-TASK: Final = "generate_build_suggestions"
-DEFAULT_SUGGESTIONS: Final = 5
-MAX_SUGGESTIONS: Final = 10
 # Documents that suggestions are made from: the newest, read in pages.
 _MAX_DOCUMENTS: Final = 400
 _PAGE: Final = 100
@@ -52,15 +50,6 @@ def _suggested(
     except (ModelBusy, ModelRefused, ModelUnclear) as error:
         return result, (warning(error, "suggestions were made offline."),)
     return {**result, "suggestions": found, "method": METHOD, "reasons": [], "next_steps": []}, ()
-
-
-def checked_number(value: Any) -> int:
-    """Return how many suggestions to make; raise InvalidRequest."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SUGGESTIONS:
-        raise InvalidRequest(
-            f"max_suggestions is a whole number from 1 to {MAX_SUGGESTIONS}.", field="max_suggestions"
-        )
-    return value
 
 
 def _readings(documents: Documents) -> list[Reading]:

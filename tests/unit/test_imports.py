@@ -56,6 +56,15 @@ def test_what_works_on_each_document_imports_no_library_of_the_analysis() -> Non
     )
 
 
+def test_the_api_loads_no_model_and_nothing_that_suggests() -> None:
+    code = "import sys, app; print([name for name in sys.modules if name.startswith('chalicelib.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stdout
+    assert "chalicelib.aws.clients" in loaded
+    for name in ("aws.bedrock", "tasks.model", "knowledge.suggestions", "knowledge.concepts"):
+        assert f"'chalicelib.{name}'" not in loaded, name
+
+
 def test_only_the_aws_layer_imports_boto3() -> None:
     from pathlib import Path
 
