@@ -9,12 +9,15 @@ from __future__ import annotations
 import fnmatch
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
-from infra import policy_checks
+from chalicelib.aws import clients
+from chalicelib.settings import QUEUES
+from infra import policy_checks, templates
 
 # The IAM action behind an operation that is not called like it.
 _ACTIONS = {
@@ -22,7 +25,10 @@ _ACTIONS = {
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
     "TransactGetItems": "GetItem",
+    "HeadObject": "GetObject",
 }
+_SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs"}
+_OBJECT_OPERATIONS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
 _WRITES = {
     "Put": "PutItem",
     "Update": "UpdateItem",
@@ -38,6 +44,9 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     resource: str
 
+    def __str__(self) -> str:
+        return f"{self.action} {self.resource}"
+
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """A request to AWS as it was sent."""
@@ -51,57 +60,62 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs(call: Call) -> Iterator[Need]:
-    """Yield what a call needs. Raise ValueError for one that is not known here."""
+    """Yield what a request needs. Raise ValueError for one that is not known here."""
     service, _, operation = call.operation.partition(".")
-    if service.startswith("DynamoDB"):
-        yield from _of_table(operation, json.loads(call.body))
-    elif service == "AmazonSQS":
+    if service:
+        yield from needs_of(_SERVICES.get(service, service), operation, json.loads(call.body))
+        return
+    address = urlsplit(call.target)
+    _, _, key = unquote(address.path).lstrip("/").partition("/")
+    query = parse_qs(address.query, keep_blank_values=True)
+    operation = _OBJECT_OPERATIONS[call.method] if key else "ListObjectsV2"
+    yield from needs_of("s3", operation, {"Key": key, **({"VersionId": "v"} if "versionId" in query else {})})
+
+
+def needs_of(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
+    """Yield what a call of the SDK needs, by its names. Raise ValueError for one that is not known here."""
+    if service == "dynamodb":
+        yield from _of_table(operation, parameters)
+    elif service == "sqs":
         action = _ACTIONS.get(operation, operation)
-        yield Need(action=f"sqs:{action}", resource=_queue(json.loads(call.body)["QueueUrl"]))
+        yield Need(action=f"sqs:{action}", resource=_queue(parameters["QueueUrl"]))
     elif service == "secretsmanager":
         yield Need(action=f"secretsmanager:{operation}", resource="JwtSecretArn")
-    elif not service:
-        yield from _of_bucket(call.method, call.target)
+    elif service == "s3" and operation == "ListObjectsV2":
+        yield Need(action="s3:ListBucket", resource="BucketArn")
+    elif service == "s3" and operation == "CreateBucket":
+        # What botocore calls the signing of a form; ours are for uploads, where the signer must be allowed to put.
+        yield Need(action="s3:PutObject", resource="BucketArn/uploads/job/file")
+    elif service == "s3":
+        version = "Version" if parameters.get("VersionId") else ""
+        action = _ACTIONS.get(operation, operation)
+        yield Need(action=f"s3:{action}{version}", resource=f"BucketArn/{parameters['Key']}")
     else:
-        raise ValueError(f"what does {call.operation} need?")
+        raise ValueError(f"what does {service} {operation} need?")
 
 
-def _of_table(operation: str, body: dict[str, Any]) -> Iterator[Need]:
+def _of_table(operation: str, parameters: Mapping[str, Any]) -> Iterator[Need]:
     if operation == "TransactWriteItems":
-        for item in body["TransactItems"]:
+        for item in parameters["TransactItems"]:
             (kind,) = item
             yield Need(action=f"dynamodb:{_WRITES[kind]}", resource="TableArn")
     elif operation == "BatchExecuteStatement":
-        for statement in body["Statements"]:
+        for statement in parameters["Statements"]:
             verb = _STATEMENTS[statement["Statement"].split()[0].upper()]
             yield Need(action=f"dynamodb:PartiQL{verb}", resource="TableArn")
     else:
-        index = f"/index/{body['IndexName']}" if "IndexName" in body else ""
+        index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
         yield Need(action=f"dynamodb:{_ACTIONS.get(operation, operation)}", resource=f"TableArn{index}")
 
 
-def _of_bucket(method: str, target: str) -> Iterator[Need]:
-    address = urlsplit(target)
-    _, _, key = unquote(address.path).lstrip("/").partition("/")
-    query = parse_qs(address.query, keep_blank_values=True)
-    if method == "POST" and "delete" in query:
-        yield Need(action="s3:DeleteObject", resource="BucketArn/*")
-    elif not key:
-        yield Need(action="s3:ListBucket", resource="BucketArn")
-    else:
-        action = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "DELETE": "DeleteObject"}[
-            method
-        ]
-        version = "Version" if "versionId" in query else ""
-        yield Need(action=f"s3:{action}{version}", resource=f"BucketArn/{key}")
-
-
 def _queue(url: str) -> str:
-    """Return the export that names a queue's ARN."""
-    name = url.rpartition("/")[2].split("-", 2)[2]  # syncboard-<stage>-…
-    words = name.replace("_", "-").split("-")
-    kind = "Dlq" if words[-1] == "dlq" else "Queue"
-    return "".join(word.capitalize() for word in words if word != "dlq") + kind + "Arn"
+    """Return the export that names a queue's ARN; the queue's own name ends the longest way it can."""
+    physical = url.rpartition("/")[2]
+    names = [f"{queue}{end}" for queue in QUEUES for end in ("", "-dlq")]
+    name = max((name for name in names if physical.endswith(f"-{name}")), key=len)
+    kind = "Dlq" if name.endswith("-dlq") else "Queue"
+    words = name.removesuffix("-dlq").replace("_", "-").split("-")
+    return "".join(map(str.capitalize, words)) + f"{kind}Arn"
 
 
 def denied(found: set[Need], policy: Mapping[str, Any]) -> set[Need]:
@@ -139,3 +153,20 @@ def _name(resource: Any) -> str:
         return text
     pattern, values = text
     return str(pattern).replace("${Arn}", _name(values["Arn"]))
+
+
+@contextmanager
+def watched(policy: str) -> Iterator[None]:
+    """Hold what this process asks of AWS meanwhile to a function's policy: AssertionError for what it may not."""
+    found: set[Need] = set()
+
+    def listen(service: str, operation: str, parameters: dict[str, Any]) -> None:
+        found.update(needs_of(service, operation, parameters))
+
+    clients.on_call(listen)
+    try:
+        yield
+    finally:
+        clients._listeners.remove(listen)
+    missing = denied(found, templates.policies()[policy])
+    assert not missing, f"{policy} does not allow {', '.join(sorted(map(str, missing)))}"

@@ -20,7 +20,7 @@ from chalicelib.api import tokens
 from chalicelib.aws.expressions import Item, Put
 from chalicelib.aws.table import ConditionFailed, DynamoTable
 from infra.templates import DATA, read
-from tests import contracts
+from tests import contracts, permissions
 from tests.caches import forget
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ _numbers = itertools.count(1)
 
 
 class Api:
-    """Calls the API as one user; an answer that the route's contract does not allow fails the test."""
+    """Calls the API as one user.
+
+    An answer that the route's contract does not allow fails the test, and so does a call to AWS that the function's
+    policy does not.
+    """
 
     def __init__(self, client: Client, user: str) -> None:
         self.client = client
@@ -48,7 +52,8 @@ class Api:
 
     def send(self, method: str, path: str, body: Any = b"", **headers: str) -> HTTPResponse:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = self.client.http.request(method, path, headers={**self.headers, **headers}, body=raw)
+        with permissions.watched("policy-api.json"):
+            answer = self.client.http.request(method, path, headers={**self.headers, **headers}, body=raw)
         contracts.check(method, path, answer)
         return answer
 

@@ -54,11 +54,11 @@ def bucket(method: str, target: str) -> Call:
     ],
 )
 def test_each_kind_of_request_needs_its_action_on_its_resource(call: Call, wanted: list[str]) -> None:
-    assert [f"{need.action} {need.resource}" for need in permissions.needs(call)] == wanted
+    assert list(map(str, permissions.needs(call))) == wanted
 
 
 def test_a_request_that_nobody_has_thought_of_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"SNS\.Publish"):
+    with pytest.raises(ValueError, match="SNS Publish"):
         list(permissions.needs(Call(method="POST", target="/", operation="SNS.Publish", body=b"{}")))
 
 
