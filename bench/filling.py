@@ -11,19 +11,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.shelves import ShelfTable
-from bench.texts import Author
 from chalicelib.ingest.document import Extracted
 from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
 from chalicelib.jobs.run import Run
 from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.store import JobStore
-from chalicelib.knowledge.clusters import joined
-from chalicelib.knowledge.concepts import Concept, ConceptReport
-from chalicelib.library.assignment import Assignment, Choice
+from chalicelib.library.assignment import Assignment
 from chalicelib.library.resemblance import Resemblance
 from chalicelib.library.searchindex import asks_for_tidying
 from chalicelib.tasks import ingestion
-from chalicelib.tasks.concepts import FoundConcepts
 from chalicelib.tasks.tidy_library import tidy_library
 from tests.memory import MemoryObjects
 
@@ -43,7 +39,6 @@ _METHODS: Final[tuple[tuple[type, str, str], ...]] = (
     (Assignment, "choose", "cluster"),
     (Assignment, "follow_up", "cluster"),
 )
-_LEVELS: Final = ("beginner", "intermediate", "advanced")
 
 
 class Spent:
@@ -171,38 +166,3 @@ def watched(spent: Spent) -> Any:
     steps = {(ingestion, name): spent.on(what, getattr(ingestion, name)) for name, what in _STEPS.items()}
     methods = {(owner, name): spent.on(what, getattr(owner, name)) for owner, name, what in _METHODS}
     return replaced({**steps, **methods})
-
-
-def hurried(author: Author) -> Any:
-    """Take meanwhile the author's word for the concepts, the terms and the cluster of a text: most of the time.
-
-    Which cluster a topic has is found out with its first text.
-    """
-    homes: dict[int, str] = {}
-    choose = Assignment.choose
-
-    def find_concepts(_run: Run, _extracted: Extracted) -> FoundConcepts:
-        words = author.topics[author.topic][:8]
-        found = tuple(Concept(name=word, category="concept", confidence=0.5) for word in words)
-        level = _LEVELS[author.topic % len(_LEVELS)]
-        return FoundConcepts(ConceptReport(concepts=found, primary_topic=words[0], skill_level=level))
-
-    def term_vector(_text: str) -> dict[str, float]:
-        words = author.topics[author.topic][:16]
-        return dict.fromkeys(words, 0.25)
-
-    def choice(self: Assignment, vector: Mapping[str, float], concepts: list[str], **options: Any) -> Choice:
-        before = self.clusters.find(homes.get(author.topic, ""))
-        if before:
-            return Choice(before=before, after=joined(before, vector, concepts))
-        found = choose(self, vector, concepts, **options)
-        homes[author.topic] = found.after.cluster_id
-        return found
-
-    return replaced(
-        {
-            (ingestion, "find_concepts"): find_concepts,
-            (ingestion, "term_vector"): term_vector,
-            (Assignment, "choose"): choice,
-        }
-    )

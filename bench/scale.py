@@ -6,8 +6,8 @@ One library grows from size to size. Each document is published by the service's
 cluster, search, publication), with its upkeep as often as the service asks for it, on a table and a bucket in memory:
 through the emulator, 100,000 documents would take hours (`--through-emulator 200` measures how long). At each size:
 
-- the last 500 documents: processor time and requests each, by what they are for (of those before, the
-  author tells concepts and cluster: finding them is three quarters of the time and the same at every size);
+- the last 500 documents: processor time and requests each, by what they are for (those before are hurried
+  through: see `bench.hurry`);
 - a full scan for duplicates and the figures of the library made anew, with the memory that they take;
 - the library, but for its bands, is put into an emulator of its own, and the API (Chalice in this process) answers
   every route that lists, searches or counts: median and 95th percentile of 40 requests, after 5 that are not counted,
@@ -31,7 +31,8 @@ from typing import Any, Final
 
 from bench.answering import latencies
 from bench.figures import memory_mb, reset_peak
-from bench.filling import OWNER, Library, Spent, hurried, watched
+from bench.filling import OWNER, Library, Spent, watched
+from bench.hurry import fill
 from bench.search import emulated
 from bench.shelves import ShelfTable
 from bench.texts import Author
@@ -50,8 +51,6 @@ from tests.memory import MemoryObjects
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _LAST: Final = 500
-# While a library is only filled it is tidied after so many documents: as many as one step of a tidying takes in.
-_HURRIED: Final = 48
 
 
 def measured(do: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -72,11 +71,8 @@ def measure(
     """Let the library grow to a size; return what its last documents took, and what its upkeep takes."""
     started = time.perf_counter()
     number = min(_LAST, size // 2)
-    with hurried(author):
-        for place in range(len(library.ids), size - number):
-            library.add(next(texts), place)
-            if place % _HURRIED == 0:
-                library.upkeep("tidy_library", tidy_library)
+    fill(library, author, texts, size - number)
+    library.upkeep("tidy_library", tidy_library)
     library.table.requests.clear()
     spent.clear()
     with watched(spent):
