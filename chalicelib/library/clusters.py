@@ -46,7 +46,11 @@ class Clusters:
 
     def all(self) -> list[Centroid]:
         """Return every cluster: a little over `MAX_CLUSTERS` at most, 2 KB each."""
-        rows = query_all(self.table, ("pk", partition(self.owner)), sort=("sk", "begins_with", "CLUSTER#"))
+        # As many at a time as fit into an answer of the database, 1 MB.
+        prefix = cluster_key(self.owner, "")[1]
+        rows = query_all(
+            self.table, ("pk", partition(self.owner)), sort=("sk", "begins_with", prefix), limit=1000
+        )
         return [from_item(row) for row in rows]
 
     def find(self, cluster_id: str) -> Centroid | None:

@@ -40,10 +40,10 @@ def site() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def listening(tmp_path_factory: pytest.TempPathFactory, site: str) -> Iterator[RunningStack]:
-    """A stack with both containers."""
+    """A stack with all containers."""
     stack = RunningStack(
         tmp_path_factory.mktemp("containers"),
-        containers="ocr,media",
+        containers="ocr,media,analysis",
         SYNCBOARD_NETWORK_ALLOW=site,
         SYNCBOARD_LEASE_SECONDS="6",
     )
@@ -145,3 +145,12 @@ def test_an_odd_picture_fails_by_name(listening: RunningStack, tmp_path: Path) -
     with listening.client("odd") as client:
         status = client.wait(client.submit(broken)["job_id"], timeout=60)
     assert (status["state"], status["error"]["type"]) == ("FAILURE", "broken_file")
+
+
+def test_topics_are_found_anew_in_their_container(listening: RunningStack) -> None:
+    with listening.client("orderly") as client:
+        for name in ("sourdough.txt", "postgres-indexes.md", "slow-queries.md"):
+            ended(client, client.submit(SAMPLES / name))
+        result = ended(client, client.submit_task("regroup_library", {}))["result"]
+        assert result["documents"] == 3
+        assert 1 <= result["clusters_after"] <= 3

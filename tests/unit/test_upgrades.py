@@ -8,10 +8,13 @@ from chalicelib import services
 from chalicelib.aws.expressions import Put
 from chalicelib.jobs.job import new_id
 from chalicelib.knowledge.clusters import founded, joined
+from chalicelib.knowledge.concepts import extract_concepts
+from chalicelib.knowledge.terms import term_vector
 from chalicelib.library.clusters import Clusters, cluster_key
 from chalicelib.library.documents import Documents
 from local.upgrades import index_documents
 from tests.unit.conftest import Api
+from tests.unit.labelled_texts import TOPICS
 from tests.unit.test_clusters_api import cluster, document
 
 
@@ -61,3 +64,20 @@ def test_what_is_stored_is_what_was_computed(api: Api) -> None:
     services.table().write(clusters.save(None, made))
     assert clusters.require(made.cluster_id) == made
     assert list(clusters.require(made.cluster_id).concept_counts) == ["zebra", "antelope"]
+
+
+def test_a_cluster_of_prose_is_a_row_of_two_write_units(api: Api) -> None:
+    clusters = Clusters(services.table(), api.user)
+    texts = [text for texts in TOPICS.values() for text in texts]
+    made = founded(new_id(), term_vector(texts[0]), [])
+    for text in texts[1:]:
+        concepts = [concept.name for concept in extract_concepts(text, title="", kind="text").concepts]
+        made = joined(made, term_vector(text), concepts)
+    write = clusters.save(None, made)
+    assert isinstance(write, Put)
+    # As DynamoDB counts: names and values in bytes, three for the version.
+    size = sum(
+        len(name) + len(value if isinstance(value, bytes) else str(value))
+        for name, value in write.item.items()
+    )
+    assert size <= 2048
