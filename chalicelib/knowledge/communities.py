@@ -14,6 +14,7 @@ each other as each is in itself are one: it cuts such a family into pieces. benc
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -122,20 +123,45 @@ def _united(matrix: Matrix, communities: list[list[int]]) -> list[list[int]]:
     pairs = (sums @ sums.T).toarray().astype(np.float64)
     sizes = np.array([len(members) for members in communities], dtype=np.float64)
     united = [list(members) for members in communities]
-    while len(united) > 1:
-        within = np.where(sizes > 1, (np.diag(pairs) - sizes) / np.maximum(sizes * (sizes - 1), 1), 1.0)
-        ratio = pairs / np.outer(sizes, sizes) / np.maximum(np.minimum.outer(within, within), 1e-9)
-        np.fill_diagonal(ratio, -1.0)
-        first, second = sorted(divmod(int(ratio.argmax()), len(united)))
-        if ratio[first, second] < _SAME:
-            break
+    # How often each has grown, and whether it is none of another one's by now.
+    ages = [0] * len(united)
+    there = np.ones(len(united), dtype=bool)
+
+    def ratios(place: int) -> Any:
+        """Return how like each community is to this one, as a share of how like each is in itself."""
+        own = np.diag(pairs)
+        within = np.where(sizes > 1, (own - sizes) / np.maximum(sizes * (sizes - 1), 1), 1.0)
+        between = pairs[place] / (sizes * sizes[place])
+        return between / np.maximum(np.minimum(within, within[place]), 1e-9)
+
+    # For each community the one that it is most like, if that is the same; looked for again when either has changed.
+    queue: list[tuple[float, int, int, int, int]] = []
+
+    def look(place: int) -> None:
+        found = np.where(there, ratios(place), -1.0)
+        found[place] = -1.0
+        other = int(found.argmax())
+        if found[other] >= _SAME:
+            heapq.heappush(queue, (-float(found[other]), place, other, ages[place], ages[other]))
+
+    for place in range(len(united)):
+        look(place)
+    while queue:
+        _, place, other, *then = heapq.heappop(queue)
+        if not there[place]:
+            continue
+        if not there[other] or then != [ages[place], ages[other]]:
+            look(place)
+            continue
+        first, second = min(place, other), max(place, other)
         pairs[first] += pairs[second]
         pairs[:, first] += pairs[:, second]
-        pairs = np.delete(np.delete(pairs, second, 0), second, 1)
         sizes[first] += sizes[second]
-        sizes = np.delete(sizes, second)
-        united[first] += united.pop(second)
-    return united
+        united[first] += united[second]
+        there[second] = False
+        ages[first] += 1
+        look(first)
+    return [members for members, alive in zip(united, there.tolist(), strict=True) if alive]
 
 
 def _matrix(vectors: Vectors, numbers: Sequence[int]) -> Matrix:
