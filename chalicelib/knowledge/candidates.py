@@ -218,6 +218,10 @@ def _is_phrase(words: list[tuple[str, str]]) -> bool:
     if last[1] or first[1] == GERUND or is_modifier(first[0]):
         return False
     nouns = background.generic_nouns()
+    if any(len(word) == 1 and word.islower() and word.isascii() for word in (first[0], last[0])):
+        return False
+    if len({word.lower() for word, _ in words}) < len(words):
+        return False
     if len(words) == 1 and len(first[0]) < 3 and first[0].isascii() and not first[0].isupper():
         return False
     if len(words) == 1 == len(first[0]) or first[0].isdecimal():

@@ -32,6 +32,7 @@ LISTED_NAMES: Final = 3
 LISTED_WEIGHT: Final = 0.4
 # Mentions that stand for "the file is written in it", and for an import.
 LANGUAGE_MENTIONS: Final = 6
+SHELLS: Final = frozenset(("Bash", "PowerShell"))
 IMPORT_MENTIONS: Final = 2
 # Confidence of the worst and the best of a kind, the score between, how fast it changes; see `_confidence`.
 KNOWN: Final = (0.75, 0.95)
@@ -253,7 +254,8 @@ def _without_fences(text: str) -> tuple[str, list[str]]:
     languages: list[str] = []
 
     def drop(match: re.Match[str]) -> str:
-        if language := fence_language(match[2]):
+        # Any text shows how it is run: commands of a shell make none on the shell.
+        if (language := fence_language(match[2])) and language not in SHELLS:
             languages.append(language)
         return "\n\n"
 

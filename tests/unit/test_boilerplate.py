@@ -170,6 +170,19 @@ def test_small_tables_and_sentences_in_cells_are_read() -> None:
     assert long in without_data(f"| n | note |\n| --- | --- |\n{rows}")
 
 
+def test_snippets_for_the_shell_make_no_text_one_on_bash() -> None:
+    text = "Queues hold jobs.\n\n```sh\nmake run\n```\n\n```bash\ncurl x\n```\n"
+    assert "Bash" not in names(text, kind="markdown")
+    assert "Rust" in names("Queues hold jobs.\n\n```rust\nfn main() {}\n```\n", kind="markdown")
+
+
+@pytest.mark.parametrize(
+    "text", ["`app.py`'s handlers wait. Its handlers wait.", "Each lambda x is short.", "ffff ffff"]
+)
+def test_a_letter_and_a_repeated_word_make_no_phrase(text: str) -> None:
+    assert not {"s handler", "lambda x", "ffff ffff"} & set(names(text))
+
+
 def test_french_phrases_are_short() -> None:
     text = "Les coulées de lave filtrent l'eau de pluie, qui ressort en sources minérales sur la chaîne des volcans."
     assert max(len(name.split()) for name in names(text)) <= 2
