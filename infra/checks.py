@@ -47,6 +47,7 @@ def check_functions(data: Template, functions: Template) -> list[Finding]:
         *function_checks.costs_know_the_memory(functions),
         *function_checks.logs_expire(functions),
         *policy_checks.policies_name_what_they_allow(policies),
+        *policy_checks.no_policy_is_borrowed(functions),
         *metric_checks.metrics_are_emitted(functions),
         *merge_checks.imports_exist(data, functions, policies),
         *merge_checks.intrinsics_stand_alone(functions),

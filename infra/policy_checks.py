@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from infra.findings import Finding, as_list
+from infra.findings import Finding, as_list, functions_of, resources
+from infra.templates import Template
 
 # (policy, Sid) → why this statement may hold a wildcard. Write the reason here, or do without.
 WILDCARD_REASONS: Final[Mapping[tuple[str, str], str]] = {
     ("TracePolicy", "SendTraces"): "X-Ray knows no resources: AWS wants `*` for these two actions",
+}
+
+
+# (role, policy of AWS) → why it is not written out here. AWS may widen it at any time.
+MANAGED_REASONS: Final[Mapping[tuple[str, str], str]] = {
+    ("ApiLogsRole", "AmazonAPIGatewayPushToCloudWatchLogs"): "API Gateway refuses a role that has less",
 }
 
 
@@ -41,6 +48,22 @@ def policies_name_what_they_allow(
                 Finding(where=f"{policy} {sid}", message=f"wildcard {w} without a reason")
                 for w in actions + allowed
             ]
+    return found
+
+
+def no_policy_is_borrowed(
+    template: Template, reasons: Mapping[tuple[str, str], str] = MANAGED_REASONS
+) -> list[Finding]:
+    """No role takes a policy of AWS without a written reason, nor a function one of SAM's."""
+    found = []
+    for name, role in resources(template, "AWS::IAM::Role").items():
+        for arn in role.get("ManagedPolicyArns", ()):
+            text = str(arn.get("Fn::Sub", arn) if isinstance(arn, dict) else arn)
+            if (name, text.rpartition("/")[2]) not in reasons:
+                found.append(Finding(where=name, message=f"takes {text} without a reason"))
+    for name, function in functions_of(template).items():
+        if "Policies" in function:
+            found.append(Finding(where=name, message="its Policies would make a role beside its own"))
     return found
 
 

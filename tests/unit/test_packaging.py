@@ -133,6 +133,21 @@ def test_a_machine_without_a_python_that_can_package_is_told_how_to_get_one(tmp_
         interpreters.find([tmp_path / "python"])
 
 
+@pytest.mark.parametrize(("ci", "installer", "code"), [("", "uv", 0), ("true", "", 0), ("true", "uv", 1)])
+def test_a_check_without_a_python_for_it_is_skipped_loudly_and_fails_only_where_one_could_be_installed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    ci: str,
+    installer: str,
+    code: int,
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr("infra.interpreters.shutil.which", lambda name: name if name == installer else None)
+    assert package.main(["--check", "--python", str(tmp_path / "python")]) == code
+    assert "SAM'S OWN CHECK OF THE TEMPLATES DID NOT RUN" in capsys.readouterr().err
+
+
 def test_the_preferred_of_two_pythons_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {"a": "3.11", "b": "3.12", "c": "3.13"}
     monkeypatch.setattr(

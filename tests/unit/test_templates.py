@@ -365,6 +365,15 @@ def test_a_prefix_and_a_log_group_are_no_wildcards(resource: dict[str, Any]) -> 
     assert policy_checks.policies_name_what_they_allow(policy(Action="s3:GetObject", Resource=resource)) == []
 
 
+def test_a_policy_of_aws_is_found_unless_a_reason_is_written(functions: Template) -> None:
+    borrowed = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
+    functions["Resources"]["OcrRole"]["Properties"]["ManagedPolicyArns"] = [borrowed]
+    functions["Resources"]["Media"]["Properties"]["Policies"] = ["AWSLambdaExecute"]
+    assert places(policy_checks.no_policy_is_borrowed(functions)) == ["OcrRole", "Media"]
+    reasons = {**policy_checks.MANAGED_REASONS, ("OcrRole", "AmazonS3FullAccess"): "because"}
+    assert places(policy_checks.no_policy_is_borrowed(functions, reasons)) == ["Media"]
+
+
 def test_uploads_that_may_expire_before_their_jobs_are_found(data: Template) -> None:
     data["Parameters"]["UploadDays"]["MinValue"] = 30
     assert places(queue_checks.uploads_outlive_jobs(data, Settings().job_ttl_seconds)) == ["UploadDays"]
