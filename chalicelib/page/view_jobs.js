@@ -1,58 +1,136 @@
-/** Jobs: everything that was submitted, newest first. */
+/** Jobs: everything that was submitted, newest first; by name or state (`#/jobs?q=…&state=…`). */
 
-import { CardList } from "./card.js";
-import { button, el, emptyState, notice } from "./dom.js";
+import { request } from "./api.js";
+import { Card, CardList } from "./card.js";
+import { button, choice, el, emptyState, failure, loading } from "./dom.js";
 import { jobs } from "./jobs.js";
+import { PagedList } from "./paging.js";
 import { watchHistory } from "./polling.js";
 
 export const title = "Jobs";
 
-/** Fill `root`; returns what undoes it. */
-export function open(root) {
+const PAGE_SIZE = 25;
+const STATES = [
+  ["", "Any state"],
+  ["PENDING", "Queued"],
+  ["WAITING", "Waiting for a turn"],
+  ["PROCESSING", "Processing"],
+  ["RETRY", "Retrying"],
+  ["SUCCESS", "Done"],
+  ["FAILURE", "Failed"],
+  ["REVOKED", "Cancelled"],
+];
+/** After the last key. */
+const REST_MS = 300;
+
+/** Fill `root`; returns what undoes it. `query` may hold `q` and `state`. */
+export function open(root, _parameters, query) {
+  const stop = new AbortController();
+  const isOpen = () => !stop.signal.aborted;
+  const asked = new URLSearchParams([...query].filter(([name, value]) => ["q", "state"].includes(name) && value));
+  const all = historyPart(stop.signal);
+  const found = foundPart(asked, isOpen, stop.signal);
+  const refresh = button("Refresh", () => show(), { kind: "quiet small", symbol: "retry" });
+
+  function show() {
+    const filtered = asked.size > 0;
+    history.replaceState(null, "", `#/jobs${filtered ? `?${asked}` : ""}`);
+    all.node.hidden = filtered;
+    found.node.hidden = !filtered;
+    if (filtered) found.restart();
+    else all.read({});
+  }
+
+  root.append(
+    el("header", { class: "page-head with-action" }, el("h1", { tabindex: -1, text: "Jobs" }), refresh),
+    filters(asked, show),
+    el("h2", { class: "visually-hidden", text: "What was submitted" }),
+    all.node,
+    found.node,
+  );
+  show();
+  return () => stop.abort();
+}
+
+function filters(asked, changed) {
+  let timer = 0;
+  const set = (name, value) => {
+    if (value) asked.set(name, value);
+    else asked.delete(name);
+    changed();
+  };
+  const words = el("input", {
+    type: "search",
+    value: asked.get("q") ?? "",
+    placeholder: "Name of a file, or an id",
+    maxlength: 200,
+    autocomplete: "off",
+    "aria-label": "Find jobs by the name of a file or an id",
+    on: {
+      input: () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => set("q", words.value.trim()), REST_MS);
+      },
+    },
+  });
+  const state = choice("", STATES, asked.get("state") ?? "", (value) => set("state", value), { "aria-label": "State" });
+  return el(
+    "form",
+    { class: "job-filters", role: "search", on: { submit: (event) => event.preventDefault() } },
+    words,
+    state,
+  );
+}
+
+/** All jobs, as the page knows them. */
+function historyPart(signal) {
   const state = el("div");
   const list = new CardList(() => jobs.history);
   const more = button("Load more", () => read({ more: true }), { kind: "wide" });
-  const refresh = button("Refresh", () => read({}), { kind: "quiet small", symbol: "retry" });
-  root.append(
-    el("header", { class: "page-head with-action" }, el("h1", { tabindex: -1, text: "Jobs" }), refresh),
-    state,
-    list.node,
-    more,
-  );
-
   const show = () => {
     more.hidden = !jobs.cursor;
-    if (!jobs.loaded)
-      state.replaceChildren(el("p", { class: "loading", role: "status", text: "Reading the jobs…" }));
-    else if (!jobs.history.length) state.replaceChildren(nothingYet());
-    else state.replaceChildren();
+    if (!jobs.loaded) state.replaceChildren(loading("Reading the jobs…"));
+    else state.replaceChildren(...(jobs.history.length ? [] : [nothingYet()]));
   };
   async function read(options) {
-    more.disabled = refresh.disabled = true;
+    more.disabled = true;
     try {
       await jobs.load(options);
       watchHistory();
       show();
     } catch (error) {
-      state.replaceChildren(
-        notice(
-          "error",
-          error.message,
-          button("Try again", () => read(options), { kind: "small" }),
-        ),
-      );
+      state.replaceChildren(failure(error, () => read(options)));
     } finally {
-      more.disabled = refresh.disabled = false;
+      more.disabled = false;
     }
   }
-
-  jobs.addEventListener("list", show);
+  jobs.addEventListener("list", show, { signal });
+  signal.addEventListener("abort", () => list.close());
   show();
-  read({});
-  return () => {
-    jobs.removeEventListener("list", show);
-    list.close();
-  };
+  return { node: el("div", {}, state, list.node, more), read };
+}
+
+/** The jobs that were asked for; each card follows its job like all others. */
+function foundPart(asked, isOpen, signal) {
+  const cards = new Map();
+  jobs.addEventListener("change", ({ detail }) => cards.get(detail.key)?.update(), { signal });
+  return new PagedList({
+    isOpen,
+    kind: "cards",
+    waiting: "Looking for jobs…",
+    nothing: () => emptyState("jobs", "No such jobs", "None of your jobs of the last 30 days fits."),
+    async read(cursor) {
+      const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+      const { data } = await request(`./jobs?${asked}&limit=${PAGE_SIZE}${after}`);
+      const items = data.jobs.map((job) => {
+        const entry = jobs.put(job, false);
+        const card = new Card(entry);
+        cards.set(entry.key, card);
+        return el("li", {}, card.node);
+      });
+      return { items, cursor: data.next_cursor };
+    },
+  });
 }
 
 function nothingYet() {

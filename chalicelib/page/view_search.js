@@ -40,7 +40,7 @@ export function open(root, _parameters, query) {
     const address = `#/search${asked.size ? `?${asked}` : ""}`;
     // Not by the address: that would begin anew, and take the focus away.
     if (address !== location.hash) history.pushState(null, "", address);
-    document.title = q ? `${q} · Search · SyncBoard` : "Search · SyncBoard";
+    showTitle(asked);
     filters.count();
     list.restart();
   }
@@ -59,10 +59,15 @@ export function open(root, _parameters, query) {
     list.node,
   );
   filters.fill(isOpen);
+  showTitle(asked);
   list.restart();
   // Whoever comes without a question has come to ask one.
   if (!asked.has("q")) setTimeout(() => isOpen() && input.focus());
   return () => stop.abort();
+}
+
+function showTitle(asked) {
+  document.title = asked.has("q") ? `${asked.get("q")} · Search · SyncBoard` : "Search · SyncBoard";
 }
 
 const known = (name) => name === "q" || FILTERS.includes(name);

@@ -166,6 +166,14 @@ def test_the_service_is_shown_in_figures_and_failed_jobs_are_started_over(
         failed.get_by_role("button", name="Retry all 1").click()
         page.get_by_role("dialog").get_by_role("button", name="Retry all failed").click()
         expect(page.get_by_role("dialog")).to_be_hidden(timeout=PAGE_MS)
+
+        page.locator("nav").get_by_role("link", name="Jobs").click()
+        page.get_by_role("combobox", name="State").select_option("SUCCESS")
+        expect(page.get_by_role("heading", name="No such jobs")).to_be_visible(timeout=PAGE_MS)
+        page.get_by_role("combobox", name="State").select_option("")
+        page.get_by_label("Find jobs by the name of a file or an id").fill("brok")
+        expect(page).to_have_url(re.compile(r"#/jobs\?q=brok$"), timeout=PAGE_MS)
+        expect(page.get_by_role("article", name="broken.pdf").locator("visible=true")).to_have_count(1)
     with stack.client_of(token) as client:
         timeline = client.job(ended["job_id"])["timeline"]
         assert any("retried" in line["note"] for line in timeline)
