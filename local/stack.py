@@ -25,9 +25,10 @@ from chalicelib import settings
 from local.advice import address_in, is_address, why_not_bound
 from local.console import Console, Silence
 from local.containers import MODELS
-from local.deployment import DeploymentError, deploy
+from local.deployment import deploy
 from local.emulator import LOCK_FILE, Emulator, EmulatorError, EmulatorInUse, EmulatorLostState
 from local.environments import EnvironmentFailed, ensure_environment
+from local.outputs import DeploymentError
 from local.private_files import secret_file as secret_file
 from local.private_files import write_private
 from local.restarts import Restarts

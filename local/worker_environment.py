@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.containers import MODELS
-from local.deployment import DeploymentError, Outputs, outputs_of, stack_name
+from local.outputs import DeploymentError, Outputs, outputs_of, stack_name
 from local.sessions import LOCAL_REGION, Session
 
 

@@ -27,7 +27,8 @@ from chalicelib.jobs.states import TERMINAL, Stage, State
 from chalicelib.jobs.store import JobStore, Refused
 from chalicelib.jobs.sweeper import Sweeper
 from chalicelib.library.tidying import tidying
-from local.deployment import Outputs, deploy
+from local.deployment import deploy
+from local.outputs import Outputs
 from local.stack import secret_file
 from tests.caches import forget
 from tests.chaos import faults

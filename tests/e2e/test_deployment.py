@@ -11,9 +11,10 @@ import boto3
 import pytest
 
 from chalicelib.settings import QUEUES
-from local.deployment import DeploymentError, Outputs, deploy
+from local.deployment import deploy
 from local.emulator import LOCK_FILE, Emulator, EmulatorLostState
 from local.environments import ensure_environment
+from local.outputs import DeploymentError, Outputs
 
 pytestmark = pytest.mark.e2e
 

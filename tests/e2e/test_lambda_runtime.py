@@ -18,7 +18,8 @@ from chalicelib.settings import queue_variable
 from local.containers import CONTAINERS, RUNTIME
 from local.environments import ROOT as ENVIRONMENTS
 from local.environments import is_fresh, python_of
-from tests.lambdaruntime import Environment, Function, Outcome, Source, function_environment, in_process
+from tests.eventsource import Source
+from tests.lambdaruntime import Environment, Function, Outcome, function_environment, in_process
 from tests.stack import ROOT, RunningStack, eventually
 
 SAMPLES = ROOT / "samples"

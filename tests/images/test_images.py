@@ -19,7 +19,8 @@ from chalicelib.settings import queue_variable
 from infra import images
 from local.containers import CONTAINERS
 from syncboard.client import Client
-from tests.lambdaruntime import Environment, Function, Source, function_environment
+from tests.eventsource import Source
+from tests.lambdaruntime import Environment, Function, function_environment
 from tests.stack import ROOT, RunningStack
 
 SAMPLES = ROOT / "samples"

@@ -14,7 +14,8 @@ from moto import mock_aws
 from infra import templates
 from local import stack_properties
 from local.bucket_properties import lifecycle
-from local.deployment import TEMPLATE, Outputs, report
+from local.deployment import TEMPLATE, report
+from local.outputs import Outputs
 from local.stack_properties import Clients, contains
 from local.stack_template import Resolver, Resource, TemplateError
 

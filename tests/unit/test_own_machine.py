@@ -18,7 +18,7 @@ from chalicelib.settings import Settings
 from chalicelib.tasks.registry import limits_of
 from infra import images
 from local.containers import CONTAINERS
-from local.deployment import Outputs
+from local.outputs import Outputs
 from local.worker import options, slots
 from local.worker_environment import lines
 from tests.stack import ROOT

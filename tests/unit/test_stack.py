@@ -21,8 +21,9 @@ from local import deployment
 from local import stack as module
 from local.advice import why_not_bound
 from local.console import Console
-from local.deployment import DeploymentError, check_marker
+from local.deployment import check_marker
 from local.emulator import EmulatorError, EmulatorLostState
+from local.outputs import DeploymentError
 from local.restarts import WELL_SECONDS, Restarts
 from local.sessions import Session
 from local.stack import Stack, StackError, StackOptions, stop_on_signals
