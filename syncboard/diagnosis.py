@@ -8,6 +8,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from chalicelib.capabilities import OFFERS
+from chalicelib.ingest.formats import UPLOADS
+
 Level = Literal["ok", "note", "problem"]
 
 # Seconds that a job may stand still before one asks why, and that a lease may be over before one wonders.
@@ -21,8 +24,8 @@ DISK_BYTES: Final = 1_000_000_000
 MEMORY_BYTES: Final = 500_000_000
 _FEWEST: Final = 20
 _EXAMPLES: Final = 3
-# Queues whose worker comes only when there is work.
-_ON_DEMAND: Final = ("uploads-ocr", "uploads-media", "analysis")
+# Queues of containers: their worker comes only when there is work.
+CONTAINER_QUEUES: Final = frozenset(OFFERS) - {UPLOADS}
 # Nobody polls it as a worker: what arrives there is taken in by the stack itself.
 _INTAKE: Final = "intake"
 
@@ -127,14 +130,12 @@ def _queues(evidence: Evidence) -> Iterator[Finding]:
                 seen=f"{queue['dead_letters']} messages of {name} were given up after too many deliveries.",
                 remedy="`syncboard dlq list` shows them, `syncboard dlq redrive` sends their work out anew.",
             )
-        if waiting and name not in served and name != _INTAKE:
+        if waiting and name not in served and name != _INTAKE and not _comes_by_itself(evidence, name):
             quiet = False
-            late = name in _ON_DEMAND
             yield Finding(
                 level="problem",
                 about="no worker",
-                seen=f"{waiting} messages wait in {name}, and no worker polls it"
-                + (" (one comes by itself where the stack was started with its container)." if late else "."),
+                seen=f"{waiting} messages wait in {name}, and no worker polls it.",
                 remedy=f"`syncboard worker --queues {name}` starts one.",
             )
     if not evidence.stats["workers"]:
@@ -153,6 +154,13 @@ def _queues(evidence: Evidence) -> Iterator[Finding]:
             about="queues",
             seen=f"{number} worker{'' if number == 1 else 's'}, {busy} jobs at work, no dead letters.",
         )
+
+
+def _comes_by_itself(evidence: Evidence, queue: str) -> bool:
+    """Tell whether a stack that runs here starts a worker for a container's queue now that there is work."""
+    known = evidence.health["capabilities"] if evidence.health else {}
+    offered = [known[name] for name in OFFERS.get(queue, ()) if name in known]
+    return queue in CONTAINER_QUEUES and bool(offered) and all(entry["state"] == "ready" for entry in offered)
 
 
 def _rates(evidence: Evidence) -> Iterator[Finding]:

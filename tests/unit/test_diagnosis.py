@@ -73,7 +73,8 @@ def clocks_differ(seen: dict[str, Any]) -> None:
 
 
 def nobody_polls(seen: dict[str, Any]) -> None:
-    seen["stats"]["queues"][2]["waiting"] = 3
+    seen["stats"]["queues"][3]["waiting"] = 3
+    seen["stats"]["workers"][0]["queues"] = ["uploads"]
 
 
 def no_worker(seen: dict[str, Any]) -> None:
@@ -126,7 +127,7 @@ def can_not_read(seen: dict[str, Any]) -> None:
         (no_answer, "problem", "connection refused"),
         (no_emulator, "problem", "The database can't be reached."),
         (clocks_differ, "problem", "40 s behind"),
-        (nobody_polls, "problem", "3 messages wait in uploads-ocr, and no worker polls it"),
+        (nobody_polls, "problem", "3 messages wait in low_priority, and no worker polls it"),
         (no_worker, "problem", "No worker has reported itself"),
         (given_up, "problem", "2 messages of uploads were given up"),
         (workers_die, "note", "1.2 attempts for each job"),
@@ -156,3 +157,18 @@ def test_a_job_that_has_just_come_is_not_stuck() -> None:
     seen = well()
     seen["jobs"][0].update(state="PENDING", stage="queued", updated_at=NOW - MINUTE)
     assert found(seen) == []
+
+
+def test_a_container_that_is_there_gets_its_worker_by_itself_and_one_that_is_not_does_not() -> None:
+    seen = well()
+    seen["stats"]["queues"][2]["waiting"] = 3
+    seen["health"]["capabilities"]["ocr"] = {"state": "ready", "cause": ""}
+    assert found(seen) == []
+    seen["health"]["capabilities"]["ocr"] = {
+        "state": "unavailable",
+        "cause": "this stack was started without it",
+    }
+    assert [finding.seen for finding in found(seen)] == [
+        "3 messages wait in uploads-ocr, and no worker polls it.",
+        "unavailable: this stack was started without it",
+    ]
