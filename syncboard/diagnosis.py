@@ -127,7 +127,7 @@ def _queues(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 level="problem",
                 about="dead letters",
-                seen=f"{queue['dead_letters']} messages of {name} were given up after too many deliveries.",
+                seen=f"{_count(queue['dead_letters'], 'message')} of {name} given up after too many deliveries.",
                 remedy="`syncboard dlq list` shows them, `syncboard dlq redrive` sends their work out anew.",
             )
         if waiting and name not in served and name != _INTAKE and not _comes_by_itself(evidence, name):
@@ -135,7 +135,7 @@ def _queues(evidence: Evidence) -> Iterator[Finding]:
             yield Finding(
                 level="problem",
                 about="no worker",
-                seen=f"{waiting} messages wait in {name}, and no worker polls it.",
+                seen=f"{_count(waiting, 'message')} in {name}, and no worker polls it.",
                 remedy=f"`syncboard worker --queues {name}` starts one.",
             )
     if not evidence.stats["workers"]:
@@ -148,12 +148,9 @@ def _queues(evidence: Evidence) -> Iterator[Finding]:
         )
     if quiet:
         busy = sum(worker["busy"] for worker in evidence.stats["workers"])
-        number = len(evidence.stats["workers"])
-        yield Finding(
-            level="ok",
-            about="queues",
-            seen=f"{number} worker{'' if number == 1 else 's'}, {busy} jobs at work, no dead letters.",
-        )
+        workers = _count(len(evidence.stats["workers"]), "worker")
+        seen = f"{workers}, {_count(busy, 'job')} at work, no dead letters."
+        yield Finding(level="ok", about="queues", seen=seen)
 
 
 def _comes_by_itself(evidence: Evidence, queue: str) -> bool:
@@ -194,7 +191,9 @@ def _standing_still(evidence: Evidence) -> Iterator[Finding]:
     for cause, ids in by_cause.items():
         level, seen, remedy = _CAUSES[cause]
         shown = ", ".join(ids[:_EXAMPLES]) + (" …" if len(ids) > _EXAMPLES else "")
-        yield Finding(level=level, about="jobs", seen=f"{len(ids)} {seen} ({shown})", remedy=remedy)
+        yield Finding(
+            level=level, about="jobs", seen=f"{_count(len(ids), 'job')} {seen} ({shown})", remedy=remedy
+        )
     if not by_cause:
         states = Counter(job["state"] for job in evidence.jobs)
         told = (
@@ -207,27 +206,27 @@ def _standing_still(evidence: Evidence) -> Iterator[Finding]:
 _CAUSES: Final[dict[str, tuple[Level, str, str]]] = {
     "upload": (
         "note",
-        "jobs wait for a file that nobody has sent.",
+        "waiting for a file that nobody has sent.",
         "They end by themselves when the time for the upload is over.",
     ),
     "turn": (
         "note",
-        "jobs wait for their turn: their owners have as many in the queues as one may.",
+        "waiting for a turn: their owners have as many in the queues as one may.",
         "They go on as others end; SYNCBOARD_MAX_DISPATCHED sets the limit.",
     ),
     "scheduled": (
         "note",
-        "jobs wait for their next attempt after an error that may pass.",
+        "waiting for the next attempt after an error that may pass.",
         "`syncboard job ID` shows the error and when they go on.",
     ),
     "queued": (
         "problem",
-        "jobs have been queued for over two minutes without starting.",
+        "queued for over two minutes without starting.",
         "Either no worker polls their queue, or all are busy: see queues and workers in `syncboard status`.",
     ),
     "lease": (
         "problem",
-        "jobs are held by runs that are gone: their leases are over and nobody has taken them.",
+        "held by a run that is gone: the lease is over and nobody has taken it.",
         "The sweeper hands them on within a minute; if they stay, no sweeper runs: it is part of `syncboard up`.",
     ),
 }
@@ -281,3 +280,7 @@ def _machine(evidence: Evidence) -> Iterator[Finding]:
         low = free < enough
         seen = f"{free / 1_000_000_000:.1f} GB free."
         yield Finding(level="problem" if low else "ok", about=about, seen=seen, remedy=remedy if low else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

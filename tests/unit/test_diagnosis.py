@@ -127,15 +127,15 @@ def can_not_read(seen: dict[str, Any]) -> None:
         (no_answer, "problem", "connection refused"),
         (no_emulator, "problem", "The database can't be reached."),
         (clocks_differ, "problem", "40 s behind"),
-        (nobody_polls, "problem", "3 messages wait in low_priority, and no worker polls it"),
+        (nobody_polls, "problem", "3 messages in low_priority, and no worker polls it"),
         (no_worker, "problem", "No worker has reported itself"),
-        (given_up, "problem", "2 messages of uploads were given up"),
+        (given_up, "problem", "2 messages of uploads given up"),
         (workers_die, "note", "1.2 attempts for each job"),
         (most_fail, "note", "Only 30%"),
-        (lease_is_over, "problem", "held by runs that are gone"),
+        (lease_is_over, "problem", "1 job held by a run that is gone"),
         (still("queued"), "problem", "queued for over two minutes"),
         (still("awaiting_upload"), "note", "nobody has sent"),
-        (still("waiting_turn"), "note", "wait for their turn"),
+        (still("waiting_turn"), "note", "1 job waiting for a turn"),
         (still("scheduled"), "note", "next attempt"),
         (no_room, "problem", "0.1 GB free"),
         (no_memory, "problem", "0.1 GB free"),
@@ -169,6 +169,6 @@ def test_a_container_that_is_there_gets_its_worker_by_itself_and_one_that_is_not
         "cause": "this stack was started without it",
     }
     assert [finding.seen for finding in found(seen)] == [
-        "3 messages wait in uploads-ocr, and no worker polls it.",
+        "3 messages in uploads-ocr, and no worker polls it.",
         "unavailable: this stack was started without it",
     ]
