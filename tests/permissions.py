@@ -10,6 +10,7 @@ import fnmatch
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -155,6 +156,12 @@ def _name(resource: Any) -> str:
     return str(pattern).replace("${Arn}", _name(values["Arn"]))
 
 
+@lru_cache(maxsize=1)
+def _policies() -> dict[str, Any]:
+    """Return all policies: those of .chalice by their file, those of roles in the template by the role."""
+    return templates.policies() | templates.policies_within(templates.read(templates.FUNCTIONS))
+
+
 @contextmanager
 def watched(policy: str) -> Iterator[None]:
     """Hold what this process asks of AWS meanwhile to a function's policy: AssertionError for what it may not."""
@@ -168,5 +175,5 @@ def watched(policy: str) -> Iterator[None]:
         yield
     finally:
         clients._listeners.remove(listen)
-    missing = denied(found, templates.policies()[policy])
+    missing = denied(found, _policies()[policy])
     assert not missing, f"{policy} does not allow {', '.join(sorted(map(str, missing)))}"

@@ -23,7 +23,9 @@ from chalicelib.library.removal import Removal
 from chalicelib.library.search import Filter, Found, Search
 from chalicelib.tasks.find_duplicates import find_duplicates
 from chalicelib.tasks.ingestion import publish_document
+from chalicelib.tasks.registry import TASKS
 from chalicelib.tasks.tidy_library import tidy_library
+from tests import permissions
 from tests.memory import MemoryObjects, MemoryTable
 
 WORDS = [
@@ -31,6 +33,13 @@ WORDS = [
     "ladder", "marble", "needle", "orange", "pepper", "quarry", "ribbon", "saddle", "tunnel", "umbrella", "velvet",
     "walnut", "yellow", "zipper", "copper", "silver", "bronze", "timber", "cotton", "leather", "pencil",
 ]  # fmt: skip
+
+# Of the functions that work on the queues; where the library is on moto, what is asked of it is held to them.
+POLICIES = {
+    "uploads": "policy-uploads.json",
+    "low_priority": "policy-low_priority.json",
+    "analysis": "AnalysisRole",
+}
 
 
 class Library:
@@ -81,7 +90,8 @@ class Library:
         what = Extracted(
             text=text, title=title, source_type=extracted.pop("source_type", "text"), **extracted
         )
-        publish_document(self.run(job), what, filename=f"{title}.txt", doc_id=doc_id, sha256=sha256)
+        with permissions.watched("policy-uploads.json"):
+            publish_document(self.run(job), what, filename=f"{title}.txt", doc_id=doc_id, sha256=sha256)
         return self.result(job)
 
     def result(self, job: Job) -> dict[str, Any]:
@@ -93,7 +103,8 @@ class Library:
 
     def delete(self, doc_id: str) -> None:
         """Delete a document."""
-        Removal(self.table, self.objects, self.owner).remove(doc_id)
+        with permissions.watched("policy-api.json"):
+            Removal(self.table, self.objects, self.owner).remove(doc_id)
 
     def tidy(self) -> dict[str, Any]:
         """Run `tidy_library`."""
@@ -106,7 +117,9 @@ class Library:
     def task(self, name: str, work: Callable[[Run], None], **fields: Any) -> dict[str, Any]:
         """Run a task; return its result."""
         job = self.job(name, **fields)
-        work(self.run(job))
+        queue = TASKS[name].queue if name in TASKS else "low_priority"
+        with permissions.watched(POLICIES[queue]):
+            work(self.run(job))
         return self.result(job)
 
     def clusters(self) -> list[Centroid]:
