@@ -24,14 +24,15 @@ SHORT = (
     msgspec.structs.replace(_BY_NAME["doubles"], rage=repeat_messages, dead_letters=()),
     msgspec.structs.replace(_BY_NAME["deaths"], poisons=1),
     _BY_NAME["errors"],
+    _BY_NAME["deletions"],
 )
 
 
 def test_invariants_4_6_and_11_hold_in_a_short_storm(tmp_path: Path) -> None:
     with (tmp_path / "report").open("w") as report:
         results = run(
-            SHORT, jobs=60, seed=SEED, data=tmp_path / "data", console=Console(file=report, width=200)
+            SHORT, jobs=64, seed=SEED, data=tmp_path / "data", console=Console(file=report, width=200)
         )
     violations = {result.storm.name: result.violations for result in results if result.violations}
     assert violations == {}
-    assert sum(result.findings.jobs for result in results) == 60
+    assert sum(result.findings.jobs for result in results) == 64
