@@ -8,12 +8,15 @@ caller's and not included.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from chalicelib import settings
 from chalicelib.aws import clients
+from chalicelib.aws.expressions import Act, request
+from chalicelib.aws.objects import IN_ROWS
 from chalicelib.jobs import search
 from chalicelib.jobs.job import Job, now_ms
 
@@ -69,9 +72,13 @@ _KINDS: Final = {
 
 
 def units(service: str, operation: str, parameters: dict[str, Any]) -> Counter[str]:
-    """Return what one call is charged as, by the names of `Prices`. Items are taken for small (1 KB)."""
+    """Return what one call is charged as, by the names of `Prices`.
+
+    An item that is written is taken for as large as what is sent of it, one that is read for small (4 KB).
+    """
     if operation == "TransactWriteItems":
-        return Counter({"table_write": 2 * len(parameters["TransactItems"])})
+        acts = [act for entry in parameters["TransactItems"] for act in entry.values()]
+        return Counter({"table_write": 2 * sum(map(_kilobytes, acts))})
     if operation == "BatchWriteItem":
         return Counter({"table_write": sum(map(len, parameters["RequestItems"].values()))})
     if operation == "BatchExecuteStatement":  # inserts, here
@@ -81,7 +88,24 @@ def units(service: str, operation: str, parameters: dict[str, Any]) -> Counter[s
     if service == "sqs":
         return Counter({"sqs_request": 1})
     kind = _KINDS.get((service, operation))
+    if kind == "table_write":
+        return Counter({kind: _kilobytes(parameters)})
     return Counter({kind: 1} if kind else {})
+
+
+def _kilobytes(parameters: dict[str, Any]) -> int:
+    """Return the KB, begun ones too, of the item or the values that a write sends; at least 1."""
+    sent = parameters.get("Item") or parameters.get("ExpressionAttributeValues") or {}
+    return max(1, -(-_bytes(sent) // 1024))
+
+
+def _bytes(value: Any) -> int:
+    """Return about the bytes that an encoded value has by DynamoDB's rules."""
+    if isinstance(value, dict):
+        return sum(len(name) + _bytes(entry) for name, entry in value.items())
+    if isinstance(value, list):
+        return sum(map(_bytes, value))
+    return len(value) if isinstance(value, str | bytes) else 1
 
 
 class Meter:
@@ -107,15 +131,15 @@ METER: Final = Meter()
 clients.on_call(METER.count)
 
 
-def of_run(job: Job, *, together: int = 0) -> dict[str, Any]:
+def of_run(job: Job, *, together: int = 0, writes: Sequence[Act] = ()) -> dict[str, Any]:
     """Return what `job` has cost by now: requests by kind, GB-seconds, dollars. Its own publication included.
 
     `together`: so many light jobs, this one included, share what they need and the time that they take.
+    `writes`: what is published with its end, in the same transaction.
     """
-    found = Counter(
-        {"table_write": len(search.entries(job))}
-    )  # submission wrote the words by which it is found
-    requests: dict[str, float] = dict(METER.made + found)
+    requests: dict[str, float] = dict(METER.made + _submitted(job))
+    published = sum(_kilobytes(request(write, "")[1]) for write in writes)
+    requests["table_write"] = requests.get("table_write", 0) + 2 * published
     for kind, number in _around(together).items():
         requests[kind] = round(requests.get(kind, 0) + number, 2)
     seconds = max(0, now_ms() - job.started_at) / 1000
@@ -128,6 +152,13 @@ def of_run(job: Job, *, together: int = 0) -> dict[str, Any]:
         "gb_seconds": round(gb_seconds, 6),
         "dollars": round(dollars, 9),
     }
+
+
+def _submitted(job: Job) -> Counter[str]:
+    """Return what its submission wrote beside its row: the words by which it is found, and its file."""
+    source = str(job.params.get("source", ""))
+    small = source.startswith(IN_ROWS)
+    return Counter(table_write=len(search.entries(job)) + small, s3_put=bool(source) and not small)
 
 
 def _around(together: int) -> dict[str, float]:

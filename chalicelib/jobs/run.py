@@ -113,7 +113,7 @@ class Run:
             self.job,
             result=publication.result,
             warnings=list(publication.warnings),
-            cost=cost.of_run(self.job, together=self.together),
+            cost=cost.of_run(self.job, together=self.together, writes=publication.writes),
             leftovers=self.checkpoint.used,
         )
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bench.charges import measured
 from chalicelib import services, settings
 from chalicelib.aws import clients
+from chalicelib.aws.expressions import Act, Delete, Put, Update
 from chalicelib.aws.queues import Received
 from chalicelib.jobs import cost
 from chalicelib.jobs.consumer import Consumer
@@ -107,12 +109,39 @@ def test_ten_light_jobs_share_what_they_need(
         assert row is not None
         cost_of = from_item(row).cost or {}
         reported.update(cost_of["requests"])
-        dollars += cost_of["dollars"]
+        # Not the time that it took: that is the machine's.
+        dollars += cost_of["dollars"] - cost_of["gb_seconds"] * cost.Prices().gb_second
     assert reported["sqs_request"] == pytest.approx(asked["sqs_request"])
     assert reported["table_read"] == pytest.approx(asked["table_read"])
     # How many of the four counters a batch meets depends on the ids of its jobs, and on the minute in which they end.
     assert -8 <= reported["table_write"] - 10 * INDEX_WRITES - asked["table_write"] <= 6
     assert dollars / 10 * 1_000_000 < 14
+
+
+def test_what_is_published_is_charged_by_its_size() -> None:
+    job = Job(
+        job_id=new_id(),
+        owner="ann",
+        task="nothing",
+        queue="uploads",
+        state=State.PROCESSING,
+        stage="",
+        created_at=1,
+        updated_at=1,
+    )
+
+    def written(*writes: Act, **fields: object) -> float:
+        cost.METER.start()
+        requests = cost.of_run(msgspec.structs.replace(job, **fields), writes=writes)["requests"]
+        return float(requests["table_write"] + 8 * requests.get("s3_put", 0))
+
+    small, large = ({"pk": "A", "sk": "1", "data": b"x" * size} for size in (100, 2500))
+    assert written(Put(item=small)) == written() + 2
+    assert written(Put(item=large)) == written() + 6
+    assert written(Update(key=("A", "1"), set=large)) == written() + 6
+    assert written(Delete(key=("A", "1"))) == written() + 2
+    assert written(params={"source": "rows/inline/j/source"}) == written() + 1
+    assert written(params={"source": "inline/j/source"}) == written() + 8
 
 
 def _drain() -> list[Received]:
