@@ -122,17 +122,21 @@ class Pairs:
         """Return the ids of the documents that make a pair with this one, open pairs aside."""
         return sorted({*self._beside(doc_id, "DUP"), *self._beside(doc_id, "DUPOF")})
 
-    def remove(self, doc_id: str) -> None:
-        """Remove all pairs of a document, open ones too.
+    def remove(self, doc_id: str, *, most: int = 0) -> bool:
+        """Remove all pairs of a document, open ones too; False, and none, where there are more than `most` (0: any).
 
         Of the two items of a pair, the one by which it is found goes last: what is cut short is finished later.
         """
-        for older in self._beside(doc_id, "DUP"):
+        below, above = self._beside(doc_id, "DUP"), self._beside(doc_id, "DUPOF")
+        if most and len(below) + len(above) > most:
+            return False
+        for older in below:
             self._delete(reversed(self._keys(older, doc_id)))
-        for newer in self._beside(doc_id, "DUPOF"):
+        for newer in above:
             self._delete(self._keys(doc_id, newer))
         for other in self._beside(doc_id, "DUPOPEN"):
             self._delete(self._open_keys(other, doc_id))
+        return True
 
     def _beside(self, doc_id: str, kind: str) -> list[str]:
         mine = ("sk", "begins_with", f"{doc_id}#")

@@ -37,6 +37,8 @@ from chalicelib.logs import logger
 # What the texts of runs are called; see `jobs.job.text_key`.
 _TEXT_SUFFIX: Final = ".txt"
 _ID_CHARACTERS: Final = 26
+# Pairs of a document that are removed while somebody waits: of a family of letters some have hundreds.
+MAX_AT_ONCE: Final = 40
 # As much of a text as its signature is made of, whatever its characters.
 _SIGNED_BYTES: Final = 4 * MAX_CHARACTERS
 
@@ -66,18 +68,21 @@ class Removal:
         upkeep.request(self.table, self.owner)
         self._publish(document, into)
         try:
-            self.finish(doc_id)
+            self.finish(doc_id, most=MAX_AT_ONCE)
         except TransientError as error:
             logger.warning("traces left to be removed", extra={"doc_id": doc_id, "cause": error.message})
 
-    def finish(self, doc_id: str) -> None:
-        """Remove the traces of a document that is gone. Twice does no harm. Raise Unavailable."""
+    def finish(self, doc_id: str, *, most: int = 0) -> None:
+        """Remove the traces of a document that is gone. Twice does no harm. Raise Unavailable.
+
+        One with more than `most` pairs (0: any number) is left to `tidy_library`: somebody waits for the answer.
+        """
         key = gone_key(self.owner, doc_id)
         gone = self.table.get(key)
         if gone is None:
             return
-        if "keys" in gone:
-            self._remove_traces(doc_id, gone)
+        if "keys" in gone and not self._remove_traces(doc_id, gone, most):
+            return
         if gone["indexed"]:
             # Its words are in a segment: only the job takes them out, and this row with them.
             with suppress(ConditionFailed):
@@ -164,9 +169,10 @@ class Removal:
 
     def _finish_earlier(self, doc_id: str) -> None:
         if is_id(doc_id):
-            self.finish(doc_id)
+            self.finish(doc_id, most=MAX_AT_ONCE)
 
-    def _remove_traces(self, doc_id: str, gone: Item) -> None:
+    def _remove_traces(self, doc_id: str, gone: Item, most: int) -> bool:
+        """Remove what the row names; False where that was not all."""
         if not self.documents.count():
             self.table.write(forget_snapshot(self.owner))
             StoredDirectory(self.table, self.owner).drop()
@@ -177,9 +183,11 @@ class Removal:
         for key in gone["keys"]:
             self.objects.delete(key)
         Answers(self.table, self.owner).forget(gone.get("answers", ""))
-        Pairs(self.table, self.owner).remove(doc_id)
+        if not Pairs(self.table, self.owner).remove(doc_id, most=most):
+            return False
         if len(gone["signature"]) == PACKED_BYTES:
             Bands(self.table, self.owner).withdraw(doc_id, Signature.unpack(gone["signature"]))
+        return True
 
 
 def withdraw_unpublished(table: Table, objects: Objects, owner: str, key: str) -> None:

@@ -18,8 +18,11 @@ from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Documents
 from chalicelib.library.merging import Merging
+from chalicelib.library.pairs import Pair, Pairs
+from chalicelib.library.removal import MAX_AT_ONCE
 from tests.memory import MemoryQueues
-from tests.unit.libraries import Library, prose
+from tests.traces import traces
+from tests.unit.libraries import Library, counting, prose
 
 
 @pytest.fixture
@@ -210,6 +213,25 @@ def test_a_database_that_fails_anywhere_leaves_nothing_that_is_not_finished_late
             library.delete(doc_id)
     library.tidy()
     assert audit(library) == ([], [])
+
+
+def test_a_document_of_very_many_pairs_is_gone_at_once_and_its_pairs_with_the_next_tidying(
+    library: Library,
+) -> None:
+    """Whoever asked for it waits for the answer; twenty such may go in one merge."""
+    doc_id, other = (library.add(prose(1))["doc_id"] for _ in range(2))
+    pairs = Pairs(library.table, "ann")
+    for number in range(MAX_AT_ONCE):
+        for write in pairs._puts(Pair(newer=f"z{number:03d}", older=doc_id, similarity=0.9, kind="overlap")):
+            library.table.write(write)
+    counts = counting(library.table)
+    library.delete(doc_id)
+    assert counts.total() < 30
+    assert Documents(library.table, "ann").find(doc_id) is None
+    assert not [key for key in library.objects.bodies if doc_id in key]
+    assert library.search("anchor* ladder* pencil*") in ([other], [])
+    library.tidy()
+    assert traces(library.table.items, library.objects.bodies, [doc_id]) == []
 
 
 def test_repeating_the_request_finishes_what_was_cut_short(library: Library) -> None:
