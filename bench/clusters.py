@@ -106,6 +106,20 @@ def letters(number: int = 200) -> list[Labelled]:
     return made
 
 
+def versions(of: int = 3) -> list[Labelled]:
+    """Return the short texts, each in so many versions: words in another order, one in five left out."""
+    chance = random.Random(2)
+    made = []
+    for topic, texts in TOPICS.items():
+        for text in texts:
+            made.append(Labelled(topic, term_vector(text)))
+            for _ in range(of - 1):
+                words = text.split()
+                chance.shuffle(words)
+                made.append(Labelled(topic, term_vector(" ".join(words[: int(len(words) * 0.8)]))))
+    return made
+
+
 def text_on(writer: Writer, subject: list[str]) -> str:
     """Return 8 to 30 sentences on a subject."""
     return " ".join(writer.sentence(subject) for _ in range(writer.random.randint(8, 30)))
@@ -156,6 +170,7 @@ def print_quality() -> None:
         "modules, 800 characters": modules(800),
         "modules, 8,000 characters": long,
         "300 generated topics of 6": small_topics(),
+        "short texts in 3 versions": versions(),
         "200 letters beside 35 texts": letters(),
     }
     print(f"{'':30} {'texts':>5} {'topics':>6}   {'streaming':>16}   {'regrouped':>16}")
