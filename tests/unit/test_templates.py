@@ -113,6 +113,16 @@ def test_the_lifecycle_expires_uploads_in_every_version_and_texts_in_none_that_i
     assert expiring == {"uploads/", "inline/"}
 
 
+def test_what_was_deleted_or_replaced_is_gone_for_good_after_a_while_in_every_folder(data: Template) -> None:
+    """The bucket keeps versions: of texts, and of files of the search index, which hold deleted texts' words."""
+    rules = {
+        rule["Prefix"]: rule
+        for rule in data["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
+    for prefix in ("texts/", "search/"):
+        assert rules[prefix]["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 7
+
+
 def test_the_dashboard_is_a_grid_without_gaps_whose_rows_have_ids_of_their_own(data: Template) -> None:
     body = json.loads(data["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"])
     places = [(widget["x"], widget["y"], widget["width"], widget["height"]) for widget in body["widgets"]]
