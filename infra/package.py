@@ -28,6 +28,7 @@ from typing import Final
 from infra import archives, checks, interpreters, locks, templates
 from infra.interpreters import Interpreter
 from infra.locks import Pin
+from infra.preflight import add_preflights
 from infra.templates import ROOT
 
 # Where Lambda unpacks function and layer: compiled modules name their source there, so tracebacks are right.
@@ -159,6 +160,7 @@ def _template(stage: str, out: Path) -> Path:
     template = templates.read(out / "sam.yaml")
     template["Parameters"]["Stage"]["Default"] = stage
     template["Parameters"]["DataStack"]["Default"] = f"syncboard-{stage}-data"
+    add_preflights(template)
     path = out / "template.yaml"
     templates.write(template, path)
     (out / "sam.yaml").unlink()

@@ -131,11 +131,15 @@ class RunningStack:
 
     def client(self, user: str | None = None) -> Client:
         """A client signed in as the local user, or as `user`."""
-        return Client(self.url, self.token_of(user) if user else self.token)
+        return self.client_of(self.token_of(user) if user else self.token)
 
     def client_of(self, token: str) -> Client:
-        """A client with this token."""
-        return Client(self.url, token)
+        """A client with this token; an answer that the route's contract does not allow fails its test."""
+        from tests import contracts  # reads the settings, which some have not made yet
+
+        client = Client(self.url, token)
+        contracts.watch(client._http)
+        return client
 
     def token_of(self, user: str) -> str:
         """A token that `syncboard token` prints."""

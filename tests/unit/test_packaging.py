@@ -10,6 +10,8 @@ import pytest
 
 from infra import archives, interpreters, locks, package, templates
 from infra.locks import LockError, Pin
+from infra.preflight import add_preflights
+from infra.templates import Template
 
 LAMBDA = locks.lambda_environment("3.12")
 LOCK = """\
@@ -198,3 +200,24 @@ def test_an_impossible_stage_ends_with_a_message_and_no_traceback(
     arguments = ["--stage", "No-where", "--out", str(tmp_path / "out"), "--python", sys.executable]
     assert package.main(arguments) == 1
     assert "'No-where' is no stage" in capsys.readouterr().err
+
+
+def test_every_path_of_the_api_answers_a_browser_that_asks_before_it_calls() -> None:
+    from chalice.deploy.swagger import CFNSwaggerGenerator
+
+    import app
+
+    body = CFNSwaggerGenerator().generate_swagger(app.app)
+    template: Template = {"Resources": {"RestAPI": {"Properties": {"DefinitionBody": body}}}}
+    for _ in range(2):  # packaging what is packaged changes nothing
+        add_preflights(template)
+    assert set(body["paths"]) == set(app.app.routes)
+    for path, methods in body["paths"].items():
+        answer = methods["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
+        told = answer["responseParameters"]
+        taken = ",".join(sorted(app.app.routes[path]))
+        assert told["method.response.header.Access-Control-Allow-Methods"] == f"'{taken}'"
+        assert told["method.response.header.Access-Control-Allow-Origin"] == {"Fn::Sub": "'${CorsOrigin}'"}
+    # The gateway's own answers name the same request headers.
+    named = str(templates.read(templates.FUNCTIONS)["Resources"]["RestAPI"])
+    assert told["method.response.header.Access-Control-Allow-Headers"] in named
