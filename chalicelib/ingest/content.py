@@ -82,10 +82,10 @@ def sniff(head: bytes, *, filename: str, size: int) -> ContentType:
     text = _as_text(head, complete=size <= len(head))
     if text is not None:
         return _text_type(text, filename)
-    # Only now: a text about PDFs may hold the header among its first lines.
-    if _PDF_HEADER in head[:_PDF_JUNK_BYTES]:
-        return ContentType(kind="pdf", mime="application/pdf")
     kind, mime = containers.identify(head, filename)
+    # Only now: a text about PDFs may hold the header among its first lines, an archive that is not compressed a PDF.
+    if kind == "unknown" and _PDF_HEADER in head[:_PDF_JUNK_BYTES]:
+        return ContentType(kind="pdf", mime="application/pdf")
     return ContentType(kind=kind, mime=mime)
 
 

@@ -297,3 +297,12 @@ def test_any_name_becomes_short_clean_and_stays_so(name: str) -> None:
 def test_an_extension_is_short_and_has_a_stem() -> None:
     names = ["a.PDF", "a.tar.gz", ".profile", "no", "end.", "a. sentence goes on"]
     assert [extension(name) for name in names] == [".pdf", ".gz", "", "", "", ""]
+
+
+def test_an_archive_that_begins_with_an_uncompressed_pdf_is_an_archive() -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("report.pdf", b"%PDF-1.7\n" + bytes(200))
+    head = file.getvalue()
+    assert b"%PDF-" in head[:100]
+    assert sniff(head, filename="reports.zip", size=len(head)).kind == "zip"
