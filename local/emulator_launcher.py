@@ -33,6 +33,7 @@ from typing import IO, Any, Final
 
 from local.emulator_disk import DiskGuard
 from local.emulator_guard import SERVICES, BrowserGuard, restrict_resources
+from local.emulator_order import keep_order
 from local.emulator_saver import OPEN_FILES, Changes, Saver
 from local.emulator_snapshots import SAVED, Snapshots
 from local.emulator_speed import speed_up
@@ -166,6 +167,7 @@ async def serve(options: argparse.Namespace, snapshots: Snapshots, lock: IO[str]
     persistence.STATE_DIR = str(snapshots.latest() or options.data / "state" / "none")
     restrict_resources()
     speed_up()
+    keep_order()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
