@@ -28,7 +28,7 @@ Documents = Mapping[str, Mapping[str, Any]]
 
 def show_findings(client: Client, console: Console) -> bool:
     """Print what was found, section by section; tell whether all of it was."""
-    # Eighteen files arrived at once, each into the topics of that moment: now that all are there they are found anew.
+    # All files arrived at once, each into the topics of that moment: now that all are there they are found anew.
     regrouped = client.wait(client.regroup()["job_id"], timeout=_INSTALL_SECONDS)
     idea = client.what_can_i_build(max_suggestions=3)  # they are made while the rest is shown
     client.analytics()

@@ -126,7 +126,7 @@ def count_too_few(answers: Answers) -> None:
         (miss_what_was_said, "was not found, or not where it is said"),
         (suggest_out_of_nothing, "nothing that the documents speak for"),
         (regroup_nothing, "they were not found anew: No container."),
-        (count_too_few, "documents were counted, not 16"),
+        (count_too_few, "documents were counted, not 17"),
     ],
 )
 def test_what_is_not_found_is_named_and_fails_the_demo(
