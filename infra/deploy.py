@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infra import images, interpreters, locks, package, registry, secret, smoke, templates
+from infra import bearer, images, interpreters, locks, package, registry, secret, smoke, templates
 from infra.artefacts import Artefacts, pointed
 from infra.changesets import StackError, Stacks, Wanted
 from infra.cloud import Cloud, default_region
@@ -101,7 +101,8 @@ def deploy(cloud: Cloud, order: Order, report: Report) -> Deployed | None:
     deployed = _addresses(cloud, stacks, functions)
     if order.smoke_test:
         report(f"trying {deployed.url}")
-        smoke.run(deployed.url, order.token or _own_token(cloud, stacks, functions), report)
+        token = order.token or bearer.of_stage(cloud, order.stage, user="smoke-test", seconds=600)
+        smoke.run(deployed.url, token, report)
     return deployed
 
 
@@ -208,17 +209,6 @@ def _addresses(cloud: Cloud, stacks: Stacks, functions: str) -> Deployed:
     )
 
 
-def _own_token(cloud: Cloud, stacks: Stacks, functions: str) -> str:
-    values = stacks.parameters(functions)
-    if not values.get("JwtSecretArn"):
-        raise DeployError("Tokens come from an identity provider: give one with --token, or --no-smoke-test.")
-    return smoke.token(
-        secret.read(cloud, values["JwtSecretArn"]),
-        issuer=values["JwtIssuer"],
-        audience=values["JwtAudience"],
-    )
-
-
 def _arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m infra.deploy", description="Deploy a stage to AWS.")
     parser.add_argument(
@@ -272,7 +262,7 @@ def main(arguments: Sequence[str]) -> int:
         deployed = deploy(cloud, _order(options), _say)
     except (
         *(DeployError, StackError, smoke.SmokeTestFailed),
-        *(registry.RegistryError, images.BuildFailed),
+        *(registry.RegistryError, images.BuildFailed, bearer.BearerError),
         *(package.PackagingError, locks.LockError, interpreters.InterpreterError),
         *(BotoCoreError, ClientError),
     ) as error:

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import jwt
 
 from syncboard.client import ApiError, Client
 
-_USER: Final = "smoke-test"
-_SECONDS: Final = 600
 _TEXT: Final = """# Smoke test
 
 SyncBoard was deployed. This note goes the whole way: a signed form, the bucket, its event, two queues, a function
@@ -24,13 +21,6 @@ that reads it, concepts, a cluster, the table. It is deleted at once.
 
 class SmokeTestFailed(RuntimeError):
     """The deployed API does not do what it should; the message says at which step, and what it answered."""
-
-
-def token(secret: str, *, issuer: str, audience: str) -> str:
-    """Sign a token for the user of the smoke test, valid for ten minutes."""
-    now = int(time.time())
-    claims = {"sub": _USER, "iss": issuer, "aud": audience, "iat": now, "exp": now + _SECONDS}
-    return jwt.encode(claims, secret, algorithm="HS256")
 
 
 def run(url: str, bearer: str, report: Callable[[str], None], *, timeout: float = 300.0) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
-from infra import deploy, destroy, interpreters, package, secret, smoke
+from infra import bearer, deploy, destroy, interpreters, package
 from infra.changesets import Stacks
 from infra.cloud import Cloud
 from infra.interpreters import InterpreterError
@@ -64,9 +64,8 @@ def test_a_stage_is_deployed_used_deployed_again_taken_down_and_brought_back(
     assert httpx.get(f"{deployed.url}jobs").status_code == httpx.codes.UNAUTHORIZED
     # What a browser asks before it calls from another origin's page. (The emulator leaves out the answer's headers.)
     assert httpx.options(f"{deployed.url}jobs").status_code == httpx.codes.OK
-    arn = Stacks(cloud, said.append).parameters(f"syncboard-{STAGE}")["JwtSecretArn"]
-    bearer = smoke.token(secret.read(cloud, arn), issuer="syncboard", audience="syncboard-api")
-    with Client(deployed.url, bearer) as client:
+    token = bearer.of_stage(cloud, STAGE, user="ann", seconds=600)
+    with Client(deployed.url, token) as client:
         # Light jobs and a JSON body go through their own queues and event sources, too.
         noop = client.wait(client.submit_task("noop")["job_id"], timeout=60)
         note = client.wait(client.submit_bytes("note.txt", b"Tides follow the moon.")["job_id"], timeout=60)
@@ -89,7 +88,7 @@ def test_a_stage_is_deployed_used_deployed_again_taken_down_and_brought_back(
     assert not Stacks(cloud, said.append).exists(f"syncboard-{STAGE}-data")
     back = deploy.deploy(cloud, replace(order, smoke_test=False), said.append)
     assert back is not None
-    with Client(back.url, bearer) as client:
+    with Client(back.url, token) as client:
         assert client.document(doc_id)["text"] == "Tides follow the moon."
 
     # Down, with everything.

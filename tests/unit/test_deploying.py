@@ -12,7 +12,7 @@ import jwt
 import pytest
 from moto import mock_aws
 
-from infra import deploy, destroy, secret, smoke, templates
+from infra import bearer, deploy, destroy, secret, smoke, templates
 from infra.artefacts import Artefacts, pointed
 from infra.cloud import Cloud
 from infra.deploy import DeployError, Order
@@ -139,10 +139,41 @@ def test_without_credentials_there_is_a_message_and_no_traceback(
 # --- Smoke test ---------------------------------------------------------------------------------------------
 
 
-def test_the_smoke_tests_token_is_one_that_the_api_takes() -> None:
-    token = smoke.token("s" * 64, issuer="me", audience="you")
-    claims = jwt.decode(token, "s" * 64, algorithms=["HS256"], audience="you", issuer="me")
-    assert claims["sub"] == "smoke-test"
+STAGE = {"JwtIssuer": "me", "JwtAudience": "you,they", "JwksUrl": ""}
+
+
+def with_stage(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    monkeypatch.setattr("infra.bearer.Stacks.parameters", lambda _self, _name: values)
+
+
+def test_a_stages_token_is_one_that_its_api_takes(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    arn = secret.ensure(cloud, "dev")
+    with_stage(monkeypatch, {**STAGE, "JwtSecretArn": arn})
+    token = bearer.of_stage(cloud, "dev", user="ann", seconds=60)
+    key = secret.read(cloud, arn)
+    claims = jwt.decode(token, key, algorithms=["HS256"], audience="you", issuer="me")
+    assert (claims["sub"], claims["exp"] - claims["iat"]) == ("ann", 60)
+
+
+@pytest.mark.parametrize(
+    ("values", "user", "message"),
+    [
+        ({}, "ann", "is not deployed"),
+        ({**STAGE, "JwtSecretArn": ""}, "ann", "come from its identity provider"),
+        ({**STAGE, "JwtSecretArn": "arn", "JwksUrl": "https://x"}, "ann", "come from its identity provider"),
+        ({**STAGE, "JwtSecretArn": "arn"}, "no name", "a user name has"),
+    ],
+)
+def test_where_there_is_no_token_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    values: dict[str, str],
+    user: str,
+    message: str,
+) -> None:
+    with_stage(monkeypatch, values)
+    assert bearer.main(["--stage", "dev", "--region", "us-east-1", "--user", user]) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_a_stage_that_does_not_answer_as_it_should_is_told_with_the_step(
