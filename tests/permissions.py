@@ -1,6 +1,6 @@
 """What a call to AWS needs to be allowed, and whether a function's policy allows it.
 
-Emulators enforce no policies. So calls are looked at on their way (`tests.recorder`), and held to the policies here.
+Emulators enforce no policies. So calls are looked at on their way (`tests.policies`), and held to the policies here.
 Resources are named as the policies name them: by the data stack's exports.
 """
 
