@@ -71,10 +71,12 @@ class Bands:
         try:
             self.table.write(Delete(key=key, when=(Equals("members", {doc_id}),)))
         except ConditionFailed as refusal:
-            if refusal.item is None or doc_id not in refusal.item.get("members", set()):
+            if refusal.item is None:
                 return
-            left = self.table.write(Update(key=key, discard={"members": {doc_id}}))
-            if not left.get("members"):
+            members = refusal.item.get("members", set())
+            if doc_id in members:
+                members = self.table.write(Update(key=key, discard={"members": {doc_id}})).get("members")
+            if not members:  # also where a process died before it could drop it
                 self._drop_empty(key)
 
     def _drop_empty(self, key: Key) -> None:

@@ -112,3 +112,13 @@ def test_owners_do_not_meet() -> None:
     table, doc_id = MemoryTable(), new_id()
     Bands(table, "ann").register(doc_id, signed(prose(1)))
     assert Bands(table, "ben").register("x", signed(prose(1))) == []
+
+
+def test_an_empty_band_that_a_death_has_left_goes_when_the_withdrawal_is_repeated(bands: Bands) -> None:
+    """Of two that leave at once the last one may die between taking itself out and dropping the band."""
+    bands.register("d1", signed(prose(1)))
+    items = bands.table.items  # type: ignore[attr-defined]
+    for item in items.values():
+        del item["members"]
+    bands.withdraw("d1", signed(prose(1)))
+    assert items == {}
