@@ -12,7 +12,7 @@ BIN := .venv/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo run test unit lint chaos bench bench-scale corpus fuzz package images images-test localstack audit clean
+.PHONY: help setup demo run localstack unit test lint chaos bench bench-scale corpus fuzz package images images-test deploy destroy audit clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
