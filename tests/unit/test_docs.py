@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from chalicelib import errors
 from tests.stack import ROOT
 
 # Pages that are input to the service, and say nothing of it.
@@ -18,6 +19,11 @@ _SAMPLES: Final = {
     "retrying-jobs.md",
     "slow-queries.md",
     "sourdough-second-edition.md",
+}
+# Errors that end within the service: bases, what stops a run, and what becomes a warning of a language model.
+_INSIDE: Final = {
+    *("permanent_error", "transient_error", "cancelled", "hand_over", "stale_run"),
+    *("model_busy", "model_refused", "model_unclear"),
 }
 _LINK: Final = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _FENCED: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -102,6 +108,19 @@ class TestAPage:
             assert any(f"def {name}(" in code for code in there) or not name, f"{file}::{name}"
         for file in _FILE.findall(text):
             assert (ROOT / file).exists(), file
+
+
+def test_every_type_of_error_that_a_user_may_see_is_on_some_page() -> None:
+    shown = "\n".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    missing = {kind.type for kind in kinds(errors.SyncBoardError)} - _INSIDE
+    assert {kind for kind in missing if f"`{kind}`" not in shown} == set()
+
+
+def kinds(root: type[errors.SyncBoardError]) -> Iterator[type[errors.SyncBoardError]]:
+    """Yield an error and all that derive from it."""
+    yield root
+    for kind in root.__subclasses__():
+        yield from kinds(kind)
 
 
 class TestTheChecksThemselves:
