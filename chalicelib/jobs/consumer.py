@@ -194,8 +194,10 @@ class Consumer:
         try:
             row = self.store.renew(token, lease_until=self._lease_end(), progress=fields)
             self._hide(message, settings.get().hidden_seconds)
-        except Refused:
-            return Order.ABANDON
+        except Refused as refusal:
+            # A run that has published tidies up before it says so.
+            published = refusal.job and refusal.job.run == token.run and refusal.job.state is State.SUCCESS
+            return Order.GO_ON if published else Order.ABANDON
         except Unavailable as error:
             # The work goes on; if the lease runs out meanwhile, publishing will be refused.
             logger.warning("heartbeat failed", extra={"job_id": job.job_id, "cause": error.message})

@@ -8,6 +8,8 @@ the publication itself, and that holds only while its run holds the job.
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -100,7 +102,8 @@ def outcome_of(run: Run) -> Outcome:
     )
 
     try:
-        TASKS[run.job.task].load()(run)
+        with _interruptible():
+            TASKS[run.job.task].load()(run)
     except SyncBoardError as error:
         return failure_of(run, error)
     except Exception:
@@ -126,9 +129,39 @@ _UNEXPECTED = {
 }
 
 
+class _Interruption:
+    """Whether the task is at work, and what came before it was."""
+
+    possible = False
+    early: SyncBoardError | None = None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Within this block an interruption is raised at once; one that came earlier, on entering.
+
+    Behind it there is nothing left to interrupt: what was published stands, and the folder is removed in peace.
+    """
+    _Interruption.possible = True
+    try:
+        early, _Interruption.early = _Interruption.early, None
+        if early:
+            raise early
+        yield
+    finally:
+        _Interruption.possible = False
+
+
+def _interrupt(error: SyncBoardError) -> None:
+    if _Interruption.possible:
+        raise error
+    # The parent ends a process that it has interrupted: no later job sees this.
+    _Interruption.early = error
+
+
 def _on_soft_limit(_signal: int, _frame: FrameType | None) -> None:
-    raise SoftTimeLimit("The work took longer than its time limit.")
+    _interrupt(SoftTimeLimit("The work took longer than its time limit."))
 
 
 def _on_cancel(_signal: int, _frame: FrameType | None) -> None:
-    raise Cancelled("The job was cancelled.")
+    _interrupt(Cancelled("The job was cancelled."))

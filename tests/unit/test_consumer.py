@@ -234,14 +234,34 @@ def test_a_heartbeat_tells_a_run_that_lost_its_job_to_stop(engine: Engine) -> No
     job = engine.job()
 
     def work(taken: Job, beat: Callable[[Progress | None], Order]) -> Outcome:
-        engine.publish(taken)
-        assert beat(None) is Order.ABANDON
+        token = RunToken(job_id=job.job_id, attempt=taken.attempt, run=taken.run)
+        engine.store.retry(token, dispatch=9, check_at=0, stage=engine.row(job).stage, message="", error=None)  # type: ignore[arg-type]
+        orders.append(beat(None))
         return Outcome(error={"type": "stale_run", "message": "", "retryable": False})
 
+    orders: list[Order] = []
     engine.work = work
     engine.send(job)
     engine.deliver()
+    assert orders == [Order.ABANDON]
+    assert engine.row(job).state is State.RETRY
+
+
+def test_a_heartbeat_lets_a_run_that_has_just_published_tidy_up(engine: Engine) -> None:
+    job = engine.job()
+
+    def work(taken: Job, beat: Callable[[Progress | None], Order]) -> Outcome:
+        outcome = engine.publish(taken)
+        orders.append(beat(Progress(stage="saving", message="Saving", percent=95)))
+        return outcome
+
+    orders: list[Order] = []
+    engine.work = work
+    engine.send(job)
+    engine.deliver()
+    assert orders == [Order.GO_ON]
     assert engine.row(job).state is State.SUCCESS
+    assert engine.row(job).percent == 100
 
 
 def test_a_heartbeat_survives_a_database_that_is_away(engine: Engine) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chalicelib import folders
 from chalicelib.jobs import supervisor as module
+from chalicelib.jobs import workchild
 from chalicelib.jobs.job import Job, new_id
 from chalicelib.jobs.run import Progress, Run
 from chalicelib.jobs.states import Stage, State
@@ -58,6 +60,22 @@ def hold_on_stubbornly(run: Run) -> None:
             continue
 
 
+def publish_and_tidy_up_slowly(run: Run) -> None:
+    """Ends well, then takes a while to remove its folder; a file says how far it is with that."""
+    run.progress(Stage.SAVING, "Saving")
+    remove = folders._remove
+
+    def slowly(path: Path) -> None:
+        Path(run.job.params["file"]).write_text("tidying")
+        deadline = time.monotonic() + 0.2
+        while time.monotonic() < deadline:
+            time.sleep(0.01)
+        remove(path)
+        Path(run.job.params["file"]).write_text("tidy")
+
+    folders._remove = slowly
+
+
 def fail_unexpectedly(_run: Run) -> None:
     raise ZeroDivisionError("a bug")
 
@@ -66,7 +84,7 @@ def fail_unexpectedly(_run: Run) -> None:
 def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
     for function in (
         *(tell_pid, use_folder, use_folder_and_die, kill_itself),
-        *(work_for_ever, hold_on_stubbornly, fail_unexpectedly),
+        *(work_for_ever, hold_on_stubbornly, fail_unexpectedly, publish_and_tidy_up_slowly),
     ):
         name = function.__name__
         monkeypatch.setitem(TASKS, name, Task(name=name, queue="uploads", target=f"{HERE}:{name}"))
@@ -171,6 +189,42 @@ def test_a_run_that_lost_its_job_is_stopped(supervisor: Supervisor) -> None:
     outcome = supervisor.run(job("work_for_ever"), GENEROUS, lambda _progress: Order.ABANDON)
     assert outcome.error is not None
     assert outcome.error["type"] == "stale_run"
+
+
+@pytest.mark.parametrize("order", [Order.CANCEL, Order.ABANDON])
+def test_an_order_to_stop_that_comes_when_the_work_is_done_stops_nothing(
+    supervisor: Supervisor,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    order: Order,
+) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", 20)
+    done = tmp_path / "done"
+
+    def beat(_progress: Progress | None) -> Order:
+        deadline = time.monotonic() + 10
+        while not done.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return order
+
+    outcome = supervisor.run(job("publish_and_tidy_up_slowly", file=str(done)), GENEROUS, beat)
+    assert outcome.error is None
+    assert done.read_text() == "tidy"
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_order_to_stop_that_comes_before_the_work_begins_is_obeyed_when_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(
+        TASKS, "never", Task(name="never", queue="uploads", target=f"{HERE}:fail_unexpectedly")
+    )
+    workchild._on_cancel(signal.SIGUSR2, None)
+    run = Run(job("never"), table=None, objects=None, folder=Path(), report=lambda _: None)  # type: ignore[arg-type]
+    outcome = workchild.outcome_of(run)
+    assert outcome.error is not None
+    assert outcome.error["type"] == "cancelled"
 
 
 def test_the_heartbeat_goes_on_without_progress(supervisor: Supervisor) -> None:
