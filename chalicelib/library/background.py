@@ -33,15 +33,20 @@ def later(task: str, owner: str, due: int) -> Job:
     return msgspec.structs.replace(job, stage=Stage.SCHEDULED, check_at=due)
 
 
-def request(table: Table, job: Job) -> None:
-    """Have a job done at its time. Asked for already is as good; failing does no harm: the next request does it."""
+def request(table: Table, job: Job) -> bool:
+    """Have a job done at its time. Asked for already is as good; False, and no harm done, where the database is away.
+
+    Then the next request does it.
+    """
     try:
         JobStore(table).create(job)
     except Refused:
-        return
+        return True
     except TransientError as error:
         extra = {"task": job.task, "owner": owner_of(job), "cause": error.message}
         logger.warning("background job not asked for", extra=extra)
+        return False
+    return True
 
 
 def owner_of(job: Job) -> str:

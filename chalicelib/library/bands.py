@@ -46,7 +46,7 @@ class Bands:
             self._leave(band, doc_id)
 
     def holds(self, doc_id: str, signature: Signature) -> bool:
-        """Tell whether a document is in any of these bands by now; up to 25 requests."""
+        """Tell whether a document is in any of these bands by now; up to 16 requests."""
         items = (self.table.get(self._key(band)) for band in signature.bands())
         return any(doc_id in item.get("members", set()) for item in items if item)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from chalicelib.aws.expressions import Absent, Delete, Equals, Item, Key, Put, Update
 from chalicelib.aws.table import ConditionFailed, Table
 from chalicelib.errors import RetryAfter
+from chalicelib.jobs.job import Job, published_ids
 from chalicelib.jobs.states import TERMINAL
 from chalicelib.jobs.store import JobStore
 from chalicelib.library.documents import document_key, partition
@@ -66,11 +67,21 @@ class Claims:
             # It has ended, and with that it is settled whether it has published.
             if self._is_published(theirs):
                 return str(theirs)
+            if other and (known := self._published_by(other, sha256)):
+                return known
         self._take_over(sha256, there, doc_id)
         return None
 
     def _is_published(self, doc_id: str) -> bool:
         return bool(doc_id) and self.table.get(document_key(self.owner, doc_id)) is not None
+
+    def _published_by(self, job: Job, sha256: str) -> str | None:
+        """Return the document of these bytes that a job's result names: a stale run of it may have claimed last."""
+        for doc_id in published_ids(job):
+            there = self.table.get(document_key(self.owner, doc_id))
+            if there and there.get("sha256") == sha256:
+                return doc_id
+        return None
 
     def _take_over(self, sha256: str, there: Item, doc_id: str) -> None:
         """The holder failed, or its document is gone: the bytes are ours, if nobody else was quicker."""

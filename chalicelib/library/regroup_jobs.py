@@ -68,13 +68,14 @@ def request(table: Table, owner: str, reason: str) -> None:
     )
     if job.job_id in _asked:
         return
-    _asked[job.job_id] = None
-    if len(_asked) > _MAX_ASKED:
-        del _asked[next(iter(_asked))]
     try:
         capability = capabilities.find(table, TOPICS)
     except TransientError:
         return
-    if capability is not None and capability.state is CapabilityState.UNAVAILABLE:
+    possible = capability is None or capability.state is not CapabilityState.UNAVAILABLE
+    job = msgspec.structs.replace(job, stage=Stage.SCHEDULED, check_at=now)
+    if possible and not background.request(table, job):
         return
-    background.request(table, msgspec.structs.replace(job, stage=Stage.SCHEDULED, check_at=now))
+    _asked[job.job_id] = None
+    if len(_asked) > _MAX_ASKED:
+        del _asked[next(iter(_asked))]

@@ -43,7 +43,7 @@ class Resemblance:
         self._registered = False
 
     def register(self) -> None:
-        """Enter the document into its bands; 1 to 26 requests. Its text must be stored by now.
+        """Enter the document into its bands; 1 to 17 requests. Its text must be stored by now.
 
         What a killed run registered is found from that text: `removal.withdraw_unpublished`.
         """

@@ -6,6 +6,7 @@ import pytest
 
 from chalicelib.aws.expressions import Act, Item, Key
 from chalicelib.errors import RetryAfter
+from chalicelib.jobs.job import pack
 from chalicelib.jobs.states import State
 from chalicelib.library.claims import Claims
 from tests.unit.engine import Engine
@@ -22,11 +23,12 @@ def claims(engine: Engine, state: State = State.PROCESSING, owner: str = "ann") 
 
 def publish(engine: Engine, claim: Claims, doc_id: str) -> None:
     pk, sk = f"LIB#{claim.owner}", f"DOC#{doc_id}"
-    engine.table.items[pk, sk] = {"pk": pk, "sk": sk}
+    engine.table.items[pk, sk] = {"pk": pk, "sk": sk, "sha256": "abc"}
 
 
-def end(engine: Engine, claim: Claims, state: State) -> None:
-    engine.table.items[f"JOB#{claim.job_id}", "JOB"]["state"] = state
+def end(engine: Engine, claim: Claims, state: State, doc_id: str = "") -> None:
+    item = engine.table.items[f"JOB#{claim.job_id}", "JOB"]
+    item |= {"state": state, **(pack({"result": {"doc_id": doc_id}}) if doc_id else {})}
 
 
 def test_the_first_to_see_some_bytes_has_them(engine: Engine) -> None:
@@ -93,6 +95,24 @@ def test_a_failed_job_that_is_started_over_claims_its_bytes_again(engine: Engine
     assert first.claim("abc", "d2") is None
     with pytest.raises(RetryAfter):
         second.claim("abc", "d3")
+
+
+def test_a_stale_run_that_claims_late_makes_no_second_document_of_the_same_bytes(engine: Engine) -> None:
+    first = claims(engine)
+    first.claim("abc", "d2")
+    first.claim("abc", "d1")  # an attempt that was given up, and went on after a pause
+    publish(engine, first, "d2")
+    end(engine, first, State.SUCCESS, "d2")
+    assert claims(engine).claim("abc", "d3") == "d2"
+
+
+def test_a_job_that_published_other_bytes_does_not_stand_for_these(engine: Engine) -> None:
+    first, second = claims(engine), claims(engine)
+    first.claim("abc", "d1")
+    publish(engine, first, "d2")  # what its link led to had changed meanwhile
+    engine.table.items["LIB#ann", "DOC#d2"]["sha256"] = "def"
+    end(engine, first, State.SUCCESS, "d2")
+    assert second.claim("abc", "d3") is None
 
 
 def test_the_bytes_of_a_deleted_document_are_free_again(engine: Engine) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from chalicelib import capabilities, services
 from chalicelib.capabilities import ANALYSIS, Capability, CapabilityState
-from chalicelib.errors import HandOver
+from chalicelib.errors import HandOver, Unavailable
 from chalicelib.jobs.job import new_id
+from chalicelib.jobs.store import JobStore
 from chalicelib.knowledge.clusters import CATCH_ALL, Share
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import regroup_jobs
@@ -159,6 +160,27 @@ def test_nobody_asks_for_a_regrouping_where_nothing_can_do_it() -> None:
     regroup_jobs._asked.clear()
     capabilities.report_queue(library.table, ANALYSIS, Capability(state=CapabilityState.READY))
     regroup_jobs.request(library.table, "ann", "0/1")
+    regroup_jobs.request(library.table, "ann", "0/1")
+    assert len(library.table.items) > before
+
+
+def test_a_regrouping_that_could_not_be_asked_for_is_asked_for_by_the_next_document(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library = Library()
+    regroup_jobs._asked.clear()
+    before = len(library.table.items)
+
+    def away(*_: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(capabilities, "find", away)
+        regroup_jobs.request(library.table, "ann", "0/1")
+    with monkeypatch.context() as patch:
+        patch.setattr(JobStore, "create", away)
+        regroup_jobs.request(library.table, "ann", "0/1")
+    assert len(library.table.items) == before
     regroup_jobs.request(library.table, "ann", "0/1")
     assert len(library.table.items) > before
 
