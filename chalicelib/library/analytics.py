@@ -101,8 +101,14 @@ def forget_snapshot(owner: str) -> Delete:
 def forget_if_it_tells_of_the_deleted(table: Table, owner: str) -> None:
     """Drop a snapshot that was counted before a document was deleted. Raise Unavailable."""
     snapshot = find_snapshot(table, owner)
-    if snapshot and snapshot.removed != Documents(table, owner).counts().removed:
+    counted = Counts(documents=snapshot.documents, removed=snapshot.removed) if snapshot else None
+    if counted and some_are_gone(counted, Documents(table, owner).counts()):
         table.write(forget_snapshot(owner))
+
+
+def some_are_gone(counted: Counts, now: Counts) -> bool:
+    """Tell whether documents that were counted were deleted since; an empty library has forgotten how many were."""
+    return counted.removed != now.removed or counted.documents > now.documents
 
 
 def _key(owner: str) -> Key:

@@ -11,10 +11,10 @@ from chalicelib.jobs.job import now_ms
 from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.library import upkeep
-from chalicelib.library.analytics import put_snapshot, snapshot_of
+from chalicelib.library.analytics import put_snapshot, snapshot_of, some_are_gone
 from chalicelib.library.analytics_jobs import recent_jobs
 from chalicelib.library.background import owner_of
-from chalicelib.library.documents import Documents
+from chalicelib.library.documents import Counts, Documents
 from chalicelib.library.tally import Tally, read_page
 
 # With so little time left the next run goes on.
@@ -44,5 +44,5 @@ def refresh_analytics(run: Run) -> None:
     snapshot = snapshot_of(run.table, owner, tally, recent_jobs(run.table, owner))
     result = {"as_of": snapshot.as_of, "documents": tally.documents}
     run.publish(lambda: Publication(result=result, writes=[put_snapshot(owner, snapshot)]))
-    if documents.counts().removed != tally.removed:
+    if some_are_gone(Counts(documents=tally.documents, removed=tally.removed), documents.counts()):
         upkeep.request(run.table, owner)  # it may tell of what was deleted meanwhile, after the last tidying

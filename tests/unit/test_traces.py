@@ -163,10 +163,12 @@ def test_the_directory_of_topics_is_made_anew_without_it(library: Shown) -> None
     assert before == [key for key in library.table.items if key[0].startswith("TOPICS#")] != []
 
 
+@pytest.mark.parametrize("alone", [False, True])
 def test_figures_that_were_being_counted_during_a_deletion_go_too(
-    library: Shown, monkeypatch: pytest.MonkeyPatch
+    library: Shown, monkeypatch: pytest.MonkeyPatch, alone: bool
 ) -> None:
-    others(library)
+    if not alone:
+        others(library)
     doc_id = marked(library)
 
     def meanwhile(*given: Any) -> Any:
