@@ -47,6 +47,15 @@ class Calls(Generic[Result, Text]):
         """Submit 1 to 100 links as one batch; return `{batch_id, jobs, errors}`."""
         return self._answer(flows.post("upload_batch_urls", {"urls": list(urls), **_given(wishes)}))
 
+    def submit_files(
+        self, files: Sequence[tuple[str, bytes]], *, password: str | None = None, **wishes: Any
+    ) -> Result:
+        """Submit 1 to 100 small files, name and bytes, as one batch; return `{batch_id, jobs, errors}`.
+
+        At most 4 MB in all, in base64; `password` is tried on each.
+        """
+        return self._answer(flows.submit_files(files, _given({"password": password}), _given(wishes)))
+
     def submit_task(self, task: str, params: Mapping[str, Any] | None = None, **wishes: Any) -> Result:
         """Submit a task by name; return its job."""
         return self._answer(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from syncboard import commands, dlq, library, operations, place
+from syncboard import commands, dlq, library, operations, place, submitting
 
 app = typer.Typer(
     add_completion=False,
@@ -19,6 +19,7 @@ app = typer.Typer(
     help="SyncBoard's background jobs: files in; text, concepts and clusters out.",
 )
 
+app.add_typer(submitting.app)
 app.add_typer(commands.app)
 app.add_typer(library.app)
 app.add_typer(operations.app)

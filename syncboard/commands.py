@@ -1,4 +1,4 @@
-"""`syncboard status`, `submit`, `jobs`, `job`, `cancel`, `retry`, `logs`: the API from a terminal."""
+"""`syncboard status`, `jobs`, `job`, `cancel`, `retry`, `logs`: the API from a terminal."""
 
 from __future__ import annotations
 
@@ -47,40 +47,6 @@ def status(
     tables.show_health(console(), here.url, health)
     if seen:
         tables.show_overview(console(), seen)
-
-
-@app.command()
-@friendly
-def submit(
-    what: Annotated[list[str], typer.Argument(help="Files and links.", metavar="FILE|URL…")],
-    password: Annotated[str | None, typer.Option(help="Opens encrypted files.")] = None,
-    force: Annotated[bool, typer.Option(help="Also bytes that are in the library already.")] = False,
-    webhook: Annotated[str | None, typer.Option(help="Address to report the end to.")] = None,
-    wait: Annotated[bool, typer.Option(help="Wait until all have ended; exit code 1 if one failed.")] = False,
-    data: Data = DATA,
-    user: User = LOCAL_USER,
-    url: Url = None,
-    token: Token = None,
-    as_json: Json = False,
-) -> None:
-    """Submit files and links; print their jobs."""
-    missing = [name for name in what if not _is_link(name) and not Path(name).is_file()]
-    if missing:
-        fail(f"No such file: {', '.join(missing)}.")
-    wishes = {"password": password, "force": force or None, "webhook": webhook}
-    with place.find(data=data, user=user, url=url, token=token).client() as client:
-        jobs = [
-            client.submit_url(name, **wishes) if _is_link(name) else client.submit(Path(name), **wishes)
-            for name in what
-        ]
-        if wait:
-            jobs = client.wait_all([job["job_id"] for job in jobs])
-    if as_json:
-        print_json(jobs)
-    else:
-        tables.show_jobs(console(), jobs)
-    if wait and any(job["state"] != "SUCCESS" for job in jobs):
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -189,10 +155,6 @@ def _overview(seen: Overview) -> dict[str, Any]:
         "workers": msgspec.to_builtins(seen.workers),
         "ended": dict(seen.statistics.totals.states),
     }
-
-
-def _is_link(name: str) -> bool:
-    return name.lower().startswith(("http://", "https://"))
 
 
 def _take(client: Client, number: int, **filters: str | None) -> Iterator[dict[str, Any]]:

@@ -160,6 +160,16 @@ def submit_bytes(filename: str, content: bytes, wishes: Mapping[str, Any]) -> Fl
     )
 
 
+def submit_files(
+    files: Sequence[tuple[str, bytes]], own: Mapping[str, Any], wishes: Mapping[str, Any]
+) -> Flow[Answer]:
+    """Submit small files as one batch; `own` are the wishes that each file carries by itself."""
+    listed = [
+        {"filename": name, "content": base64.b64encode(content).decode(), **own} for name, content in files
+    ]
+    return post("upload_batch", {"files": listed, **wishes})
+
+
 def _by_form(
     filename: str, size: int, read: Callable[[], BinaryIO], wishes: Mapping[str, Any]
 ) -> Flow[Answer]:

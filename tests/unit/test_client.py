@@ -99,6 +99,12 @@ CALLS: list[tuple[Callable[[Calls[Any, Any]], Any], str, str, Any]] = [
         {"url": "https://e.com/", "force": True},
     ),
     (lambda c: c.submit_urls(["https://e.com/"]), "POST", "/upload_batch_urls", {"urls": ["https://e.com/"]}),
+    (
+        lambda c: c.submit_files([("a.txt", b"hi")], password="x", force=True),
+        "POST",
+        "/upload_batch",
+        {"files": [{"filename": "a.txt", "content": "aGk=", "password": "x"}], "force": True},
+    ),
     (lambda c: c.submit_task("noop", {"echo": 1}), "POST", "/jobs", {"task": "noop", "params": {"echo": 1}}),
     (
         lambda c: c.submit_bytes("a.txt", b"hi", webhook="https://e.com/h", password=None),
