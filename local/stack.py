@@ -228,6 +228,9 @@ class Stack:
         from local.container_workers import running  # late: it reads the settings, as app.py does
 
         self._exit.enter_context(running(self.options.containers, self.console.line))
+        if self._worker is not None:
+            # First of all: while the containers' workers finish theirs, this one must not start more jobs.
+            self._exit.callback(self._worker.ask_to_stop)
 
     def watch(self) -> None:
         """Restart what dies, with backoff, until stopped. Runs in the thread that started the stack."""

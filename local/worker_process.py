@@ -35,6 +35,8 @@ class WorkerProcess:
         self._python = python
         self._queues = queues
         self._process: subprocess.Popen[str] | None = None
+        # The process that was asked to stop: asked again, it would hurry.
+        self._asked: subprocess.Popen[str] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -64,11 +66,17 @@ class WorkerProcess:
         )
         threading.Thread(target=self._follow, args=(self._process,), name="worker-log", daemon=True).start()
 
+    def ask_to_stop(self) -> None:
+        """Have it take no more jobs and end when those in hand are finished; return at once."""
+        if self._process is not None and self._process is not self._asked:
+            self._asked = self._process
+            self._process.terminate()
+
     def stop(self) -> None:
         """Let it finish or give back what it has in hand; kill it if that takes longer than `STOP_SECONDS`."""
         if self._process is None:
             return
-        self._process.terminate()
+        self.ask_to_stop()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

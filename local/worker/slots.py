@@ -158,11 +158,15 @@ class Slots:
         return bool(working) and all(parcel.light for parcel in working) and nothing_comes
 
     def put(self, urgency: int, messages: Sequence[Received], *, light: bool) -> None:
-        """Have messages of one queue worked on in one call."""
+        """Have messages of one queue worked on in one call; once it is closing, give them back."""
         with self._room:
-            parcel = Parcel(urgency, next(self._numbers), tuple(messages), light, time.monotonic())
-            heapq.heappush(self._line, parcel)
-            self._room.notify_all()
+            closing = self._closing
+            if not closing:
+                parcel = Parcel(urgency, next(self._numbers), tuple(messages), light, time.monotonic())
+                heapq.heappush(self._line, parcel)
+                self._room.notify_all()
+        if closing:
+            release(messages)  # there may be no slot any more that would do so
 
     # --- Stopping --------------------------------------------------------------------------------------------
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -279,6 +281,47 @@ def test_a_secret_that_is_none_stops_the_start_with_what_to_do(scene: Scene) -> 
 
 
 # --- Ctrl-C --------------------------------------------------------------------------------------------------
+
+
+def test_no_worker_starts_jobs_while_another_one_finishes_its_own(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    class Worker:
+        def __init__(self, *_: object) -> None: ...
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            return lambda: happened.append(f"worker: {name}")
+
+    @contextlib.contextmanager
+    def running(*_: object) -> Iterator[None]:
+        yield
+        happened.append("containers: stop")
+
+    monkeypatch.setattr("local.stack.WorkerProcess", Worker)
+    monkeypatch.setattr("local.container_workers.running", running)
+    scene.stack._start_worker()
+    scene.stack._start_containers()
+    scene.stack._exit.close()
+    assert happened == ["worker: start", "worker: ask_to_stop", "containers: stop", "worker: stop"]
+
+
+def test_a_worker_that_was_asked_to_stop_is_not_hurried() -> None:
+    class Process:
+        told = 0
+
+        def terminate(self) -> None:
+            self.told += 1
+
+        def wait(self, _seconds: float) -> None: ...
+
+    worker = WorkerProcess(1, lambda _line: None)
+    process = Process()
+    worker._process = process  # type: ignore[assignment]
+    worker.ask_to_stop()
+    worker.stop()
+    assert process.told == 1
 
 
 def test_a_second_ctrl_c_kills_the_children_and_ends_at_once(

@@ -320,10 +320,18 @@ def test_what_waits_in_line_when_the_worker_stops_is_given_back(queues: Polls, p
     queues.call(1, light=False)
     received = queues.receive("uploads", limit=1)
     running = Slots(("uploads",), max_jobs=10)
-    running.close()
     running.put(0, received, light=False)
+    running.close()
     running._slots.append(slot := slots._Slot(played(max_jobs=1)))  # type: ignore[arg-type]
     running._serve(slot)
+    assert queues.depth("uploads").visible == 1
+
+
+def test_what_comes_when_the_slots_have_closed_is_given_back(queues: Polls, played: type[Played]) -> None:
+    queues.call(1, light=False)
+    running = Slots(("uploads",), max_jobs=10)
+    running.close()
+    running.put(0, queues.receive("uploads", limit=1), light=False)
     assert queues.depth("uploads").visible == 1
 
 
