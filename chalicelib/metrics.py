@@ -78,7 +78,7 @@ def jobs_ended(jobs: Iterable[Job]) -> None:
         ran = [job for job in group if job.started_at]
         _emit(
             {
-                Name.RUN_TIME: [max(0, job.finished_at - job.started_at) for job in ran],
+                Name.RUN_TIME: [max(0, job.finished_at - job.run_since) for job in ran],
                 Name.WAIT_TIME: [max(0, job.started_at - job.created_at) for job in ran],
                 Name.COST: [job.cost["dollars"] for job in group if job.cost],
             },

@@ -25,7 +25,7 @@ def job_details(job: Job) -> dict[str, Any]:
         **job_envelope(job),
         "timeline": [
             {"state": state, "at": isoformat(at), "attempt": attempt, "note": note}
-            for state, at, attempt, note in job.timeline
+            for state, at, attempt, note in job.history
         ],
         "queue": job.queue,
         "worker": job.worker or None,

@@ -142,7 +142,7 @@ def of_run(job: Job, *, together: int = 0, writes: Sequence[Act] = ()) -> dict[s
     requests["table_write"] = requests.get("table_write", 0) + 2 * published
     for kind, number in _around(together).items():
         requests[kind] = round(requests.get(kind, 0) + number, 2)
-    seconds = max(0, now_ms() - job.started_at) / 1000
+    seconds = max(0, now_ms() - job.run_since) / 1000
     gb_seconds = seconds * settings.get().function_memory_mb / 1024 / max(1, together)
     prices = _prices()
     dollars = gb_seconds * prices.gb_second

@@ -17,15 +17,17 @@ SHARDS = 4
 def ended(job: Job, state: State) -> Update:
     """Build the write that counts the end of `job` (as it was when it was taken) in `state`.
 
-    Adds: jobs by state, executions, time waited and run in ms, and a histogram of run times in powers of two.
+    Adds: jobs by state, executions (of a job that ran at least one), time waited and run in ms, and a histogram of
+    run times in powers of two.
     """
     now = now_ms()
     moment = datetime.fromtimestamp(now / 1000, UTC)
     shard = int(job.job_id[-2], 36) % SHARDS
     add: dict[str, int | float] = {state: 1, "executions": job.attempt}
     if job.started_at:
-        run_ms = max(0, now - job.started_at)
+        run_ms = max(0, now - job.run_since)
         add |= {
+            "executions": max(1, job.attempt),  # what was given back or put off is not counted there
             "run_ms": run_ms,
             "wait_ms": max(0, job.started_at - job.created_at),
             f"run_2^{run_ms.bit_length()}": 1,

@@ -78,7 +78,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeline: list[list[Any]] = []
     created_at: int
     updated_at: int
+    # When its attempt began, and, if that was put off since, when it was last gone on with.
     started_at: int = 0
+    resumed_at: int = 0
     finished_at: int = 0
     # When the sweeper should look, and in which partition of its index.
     check_at: int = 0
@@ -95,6 +97,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def retries(self) -> int:
         """How often it was started over after it had failed."""
         return sum(str(note).startswith(RETRIED) for *_, note in self.timeline)
+
+    @property
+    def run_since(self) -> int:
+        """From when on its time counts as work: waiting for other jobs or for what was not there yet is none."""
+        return self.resumed_at or self.started_at
+
+    @property
+    def history(self) -> list[tuple[str, int, int, str]]:
+        """The timeline, each start of an attempt with its number: the write that starts one doesn't know it."""
+        told, spent = [], 0
+        for state, at, attempt, note in self.timeline:
+            if str(note).startswith(RETRIED):
+                spent = 0
+            elif state == State.RETRY:
+                spent = attempt
+            elif state == State.PROCESSING and not attempt:
+                attempt = spent + 1
+            told.append((state, at, attempt, note))
+        return told
 
     @property
     def may_have_run(self) -> bool:

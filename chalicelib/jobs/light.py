@@ -116,7 +116,9 @@ class LightConsumer(Consumer):
         lease = Lease(dispatch=job.dispatch, run=new_id(), worker=self.worker, until=self._lease_end())
         fields = start_fields(lease)
         write = taking(job.job_id, lease, fields, Equals("attempt", job.attempt))
-        taken = msgspec.structs.replace(job, state=State.PROCESSING, attempt=job.attempt + 1, **fields)
+        taken = msgspec.structs.replace(
+            job, state=State.PROCESSING, attempt=job.attempt + 1, resumed_at=0, **fields
+        )
         return write, taken
 
     # --- Working and ending --------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class Sums(msgspec.Struct, kw_only=True):
 
     # Ended jobs by state.
     states: Counter[str] = msgspec.field(default_factory=Counter)
-    # Attempts of these jobs.
+    # Attempts of those that ran.
     executions: int = 0
     # Milliseconds that jobs waited and ran, and how many ran at all.
     wait_ms: int = 0
@@ -52,7 +52,7 @@ class Sums(msgspec.Struct, kw_only=True):
             "ended": ended,
             "states": {state: self.states[state] for state in sorted(TERMINAL)},
             "success_rate": round(self.states["SUCCESS"] / judged, 4) if judged else None,
-            "executions_per_job": round(self.executions / ended, 3) if ended else None,
+            "executions_per_job": round(self.executions / self.runs, 3) if self.runs else None,
             "wait_seconds_mean": _seconds(self.wait_ms / self.runs) if self.runs else None,
             "run_seconds_mean": _seconds(self.run_ms / self.runs) if self.runs else None,
             "run_seconds_median": _seconds(quantile(self.bins, 0.5)) if self.runs else None,

@@ -145,7 +145,7 @@ def taking(job_id: str, lease: Lease, fields: dict[str, Any], *also: Condition) 
         when=(Equals("dispatch", lease.dispatch), *also),
         fields=fields,
         add={"attempt": 1},
-        remove=("deferred",),
+        remove=("deferred", "resumed_at"),
         note=lease.worker,
     )
 
@@ -160,7 +160,7 @@ def taking_again(job_id: str, lease: Lease) -> Update:
         State.PROCESSING,
         sources={State.RETRY},
         when=(Equals("dispatch", lease.dispatch), Present("deferred")),
-        fields={**lease.fields(), "stage": Stage.STARTING, "started_at": now_ms()},
+        fields={**lease.fields(), "stage": Stage.STARTING, "resumed_at": now_ms()},
         add={"attempt": 1},
         remove=("deferred",),
     )
@@ -205,6 +205,8 @@ def reviving(job: Job, fields: dict[str, Any], *, by: str) -> Update:
             "error",
             "cancel",
             "deferred",
+            "started_at",
+            "resumed_at",
             *(() if "standing" in fields else ("standing",)),
         ),
         note=f"{RETRIED}{by}",

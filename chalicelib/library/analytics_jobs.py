@@ -99,5 +99,5 @@ def figures_of(jobs: Iterable[Job]) -> JobFigures:
 
 def _seconds(jobs: Sequence[Job]) -> list[float]:
     return [
-        max(0, job.finished_at - job.started_at) / 1000 for job in jobs if job.started_at and job.finished_at
+        max(0, job.finished_at - job.run_since) / 1000 for job in jobs if job.started_at and job.finished_at
     ]

@@ -12,7 +12,7 @@ from chalicelib.errors import HandOver, Unavailable
 from chalicelib.jobs.control import Control
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.run import Progress
-from chalicelib.jobs.states import State
+from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.stopping import Stopping
 from chalicelib.jobs.supervisor import Order
 from chalicelib.jobs.sweeper import Sweeper
@@ -320,6 +320,62 @@ def test_a_hop_goes_on_in_another_queue_within_the_same_attempt(engine: Engine) 
     assert (row.state, row.attempt) == (State.SUCCESS, 1)
     assert [run.run for run in engine.runs] == sorted({run.run for run in engine.runs})
     assert len(engine.runs) == 2
+
+
+def test_the_timeline_numbers_each_attempt_from_its_start(engine: Engine) -> None:
+    job = engine.job(timeline=[[State.PENDING, 1, 0, "submitted"]])
+    engine.work = failing("unavailable", retryable=True)
+    engine.send(job)
+    for _ in range(settings.get().max_attempts):
+        engine.deliver()
+        engine.later(1000)
+    assert engine.row(job).state is State.FAILURE
+    engine.store.revive(engine.row(job), fields={"dispatch": 99, "stage": Stage.QUEUED}, by="owner")
+    engine.work = lambda job, _beat: engine.publish(job)
+    engine.send(job, dispatch=99)
+    engine.deliver()
+    lines = [(state, attempt) for state, _, attempt, _ in engine.row(job).history]
+    tries = [
+        (State.PROCESSING, 1),
+        (State.RETRY, 1),
+        (State.PROCESSING, 2),
+        (State.RETRY, 2),
+        (State.PROCESSING, 3),
+    ]
+    assert lines[:6] == [(State.PENDING, 0), *tries]
+    assert lines[-3:] == [(State.PENDING, 0), (State.PROCESSING, 1), (State.SUCCESS, 1)]
+
+
+def test_what_was_put_off_has_begun_when_its_attempt_began_and_a_retry_begins_anew(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000]
+    monkeypatch.setattr("chalicelib.jobs.transitions.now_ms", lambda: now[0])
+    job = engine.job()
+    ends = [
+        {"type": "retry_after", "message": "Wait.", "retryable": True, "retry_after": 1.0, "percent": 30},
+        {"type": "broken_file", "message": "It broke.", "retryable": False},
+    ]
+
+    def work(_job: Job, _beat: Callable[[Progress | None], Order]) -> Outcome:
+        now[0] += 1000
+        return Outcome(error=ends.pop(0))
+
+    engine.work = work
+    engine.send(job)
+    engine.deliver()
+    engine.later(2)
+    engine.deliver()
+    row = engine.row(job)
+    assert (row.started_at, row.resumed_at, row.finished_at) == (1_000_000, 1_001_000, 1_002_000)
+    assert row.run_since == row.resumed_at
+    engine.store.revive(row, fields={"dispatch": 99, "stage": Stage.QUEUED}, by="owner")
+    assert engine.row(job).started_at == 0
+    engine.work = lambda job, _beat: engine.publish(job)
+    engine.send(job, dispatch=99)
+    engine.deliver()
+    row = engine.row(job)
+    assert (row.state, row.started_at, row.run_since) == (State.SUCCESS, 1_002_000, 1_002_000)
 
 
 def test_a_message_from_before_a_hop_is_void(engine: Engine) -> None:

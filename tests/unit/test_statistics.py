@@ -55,6 +55,16 @@ def test_rates_and_times_of_what_ended() -> None:
     assert told["all"]["ended"] == 5
 
 
+def test_attempts_are_divided_by_the_jobs_that_ran() -> None:
+    library = Library()
+    ended(library, State.SUCCESS, waited=0, ran=300)
+    never_ran = msgspec.structs.replace(library.job("noop"), started_at=0, attempt=0)
+    library.table.write(counters.ended(never_ran, State.REVOKED))
+    put_off = msgspec.structs.replace(library.job("noop"), started_at=now_ms(), attempt=0)
+    library.table.write(counters.ended(put_off, State.REVOKED))
+    assert figures(library)["noop"]["executions_per_job"] == 1.0
+
+
 def test_a_period_holds_its_own_minutes_and_no_others() -> None:
     library = Library()
     ended(library, State.SUCCESS, waited=0, ran=1)

@@ -39,6 +39,7 @@ class JobStatus(Struct, forbid_unknown_fields=True, kw_only=True):
     warnings: list[str]
     created_at: Moment
     updated_at: Moment
+    # When its last attempt began: an archive's lasts until its files are read.
     started_at: Moment | None
     finished_at: Moment | None
     # Why it failed, or why it will be tried again.

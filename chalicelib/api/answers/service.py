@@ -69,11 +69,12 @@ class Ended(Struct, forbid_unknown_fields=True, kw_only=True):
     states: dict[State, Count]
     # SUCCESS among SUCCESS and FAILURE.
     success_rate: Share | None
-    # Attempts for each job that ended; more than a little over 1 says that workers die or leases are too short.
+    # Attempts for each job that ran; more than a little over 1 says that workers die or leases are too short.
     executions_per_job: float | None
     # From submission to the first run.
     wait_seconds_mean: float | None
-    # From the first run to the end. Median and 95th percentile are read from a histogram in powers of two.
+    # From the start of the last attempt to the end; where it had been put off, from when it was gone on with. Median
+    # and 95th percentile are read from a histogram in powers of two.
     run_seconds_mean: float | None
     run_seconds_median: float | None
     run_seconds_p95: float | None
