@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 HOST ?= 127.0.0.1
-DATA ?= .local
+DATA ?= $(or $(SYNCBOARD_DATA),.local)
 SEED ?= 1
 STAGE ?= dev
 JOBS ?= 500

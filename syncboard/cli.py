@@ -6,17 +6,17 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from chalicelib import VERSION
 from syncboard import commands, dlq, library, operations, place, submitting
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="SyncBoard's background jobs: files in; text, concepts and clusters out.",
 )
 
 app.add_typer(submitting.app)
@@ -25,7 +25,22 @@ app.add_typer(library.app)
 app.add_typer(operations.app)
 app.add_typer(dlq.app, name="dlq")
 
-Data = Annotated[Path, typer.Option(help="Folder for everything that lasts.")]
+Data = Annotated[Path, typer.Option(envvar="SYNCBOARD_DATA", help="Folder for everything that lasts.")]
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"syncboard {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """SyncBoard's background jobs: files in; text, concepts and clusters out."""
 
 
 @app.command()
@@ -171,7 +186,19 @@ def _fail(message: str) -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    command = typer.main.get_command(app)
+    _untyped_switches(command)
+    command()
+
+
+def _untyped_switches(command: Any) -> None:
+    """Leave the type out of the help of switches, which take no value: typer prints "<bool>"."""
+    switches = [*command.params, command.get_help_option(typer.Context(command))]
+    for option in switches:
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _untyped_switches(below)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import msgspec
 import typer
 
 from syncboard import place, tables
-from syncboard.client import Client
+from syncboard.answers import Yes, ask
+from syncboard.client import ApiError, Client
 from syncboard.options import DATA, Data, Json, Token, Url, User, console, fail, friendly, print_json
 from syncboard.place import LOCAL_USER, NoPlace
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from chalicelib.overview import Overview
 
 app = typer.Typer()
+
+# States in which a job is at nobody's hands; a job that waits for its turn is WAITING to this filter.
+_WAITING = ("PENDING", "WAITING", "RETRY")
+_MOST_CANCELLED = 100_000
 
 JobId = Annotated[str, typer.Argument(help="Id of a job.")]
 
@@ -98,11 +103,32 @@ def job(
 @app.command()
 @friendly
 def cancel(
-    job_id: JobId, data: Data = DATA, user: User = LOCAL_USER, url: Url = None, token: Token = None
+    job_id: Annotated[str | None, typer.Argument(help="Id of a job.")] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="All of yours that wait.")] = False,
+    queue: Annotated[str | None, typer.Option(help="With --waiting: only this queue.")] = None,
+    yes: Yes = False,
+    data: Data = DATA,
+    user: User = LOCAL_USER,
+    url: Url = None,
+    token: Token = None,
+    as_json: Json = False,
 ) -> None:
-    """Cancel a job."""
+    """Cancel a job, or all that wait."""
+    if (job_id is None) is not waiting:
+        fail("Name one job, or all that wait with --waiting.")
     with place.find(data=data, user=user, url=url, token=token).client() as client:
+        if job_id is None:
+            ask(yes, f"Cancel all your jobs that wait{f' in {queue}' if queue else ''}?")
+            cancelled, gone = _cancel_waiting(client, queue)
+            if as_json:
+                print_json({"cancelled": cancelled, "gone_on": gone})
+            else:
+                typer.echo(f"{len(cancelled)} cancelled, {len(gone)} had gone on by themselves.")
+            return
         now = client.cancel(job_id)
+    if as_json:
+        print_json(now)
+        return
     typer.echo("Cancelled." if now["state"] == "REVOKED" else "It was told to stop and will end in a moment.")
 
 
@@ -120,19 +146,26 @@ def retry(
     user: User = LOCAL_USER,
     url: Url = None,
     token: Token = None,
+    as_json: Json = False,
 ) -> None:
     """Start a failed job over, or all of them."""
     if (job_id is None) is not everything:
         fail("Name one job, or all of them with --all.")
     with place.find(data=data, user=user, url=url, token=token).client() as client:
         if job_id is not None:
-            client.retry(job_id)
-            typer.echo("Started over.")
+            now = client.retry(job_id)
+            if as_json:
+                print_json(now)
+            else:
+                typer.echo("Started over.")
             return
         retried, refused = _retry_all(client, task=task, queue=queue, since=since, until=until, q=q)
-    typer.echo(f"{retried} started over, {len(refused)} refused.")
-    for entry in refused:
-        typer.echo(f"  {entry['job_id']}: {entry['error']['message']}", err=True)
+    if as_json:
+        print_json({"retried": retried, "errors": refused})
+    else:
+        typer.echo(f"{len(retried)} started over, {len(refused)} refused.")
+        for entry in refused:
+            typer.echo(f"  {entry['job_id']}: {entry['error']['message']}", err=True)
     if refused:
         raise typer.Exit(1)
 
@@ -168,12 +201,35 @@ def _take(client: Client, number: int, **filters: str | None) -> Iterator[dict[s
             return
 
 
-def _retry_all(client: Client, **filters: str | None) -> tuple[int, list[dict[str, Any]]]:
-    """Start all failed jobs over that fit; return how many were, and those that could not be."""
-    retried, refused, cursor = 0, [], None
+def _cancel_waiting(client: Client, queue: str | None) -> tuple[list[str], list[str]]:
+    """Cancel what waits; return the ids of what was cancelled, and of what had ended meanwhile."""
+    cancelled, gone = [], []
+    # All are looked up before the first is cancelled: a cursor is no place in a list that shrinks.
+    ids = {
+        job["job_id"]: None
+        for state in _WAITING
+        for job in _take(client, _MOST_CANCELLED, state=state, queue=queue)
+    }
+    for job_id in ids:
+        try:
+            client.cancel(job_id)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+            gone.append(job_id)
+        else:
+            cancelled.append(job_id)
+    return cancelled, gone
+
+
+def _retry_all(client: Client, **filters: str | None) -> tuple[list[Any], list[dict[str, Any]]]:
+    """Start all failed jobs over that fit; return those that were, and those that could not be."""
+    retried: list[Any] = []
+    refused: list[dict[str, Any]] = []
+    cursor = None
     while True:
         done = client.retry_failed(limit=100, cursor=cursor, **filters)
-        retried += len(done["retried"])
+        retried += done["retried"]
         refused += done["errors"]
         cursor = done["next_cursor"]
         if cursor is None:
@@ -184,7 +240,10 @@ def _log_lines(data: Path, job_id: str) -> Iterator[str]:
     """Yield the JSON lines of the logs that name a job."""
     folder = data / "logs"
     if not folder.is_dir():
-        raise NoPlace(f"There are no logs in {data}: name the folder of a stack with --data.")
+        raise NoPlace(
+            f"There are no logs in {data}: name the folder of a stack with --data. Another installation's logs are "
+            "on its own machine, on AWS in CloudWatch Logs."
+        )
     for path in (folder / "syncboard.log.1", folder / "syncboard.log"):
         if path.exists():
             with path.open(encoding="utf-8", errors="replace") as file:

@@ -168,7 +168,7 @@ def _rates(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             level="note",
             about="attempts",
-            seen=f"{totals['executions_per_job']} attempts for each job that ended: workers die or are stopped, "
+            seen=f"{round(totals['executions_per_job'], 2)} attempts for each job that ended: workers die or are stopped, "
             "sources are away for a while, or leases are too short.",
             remedy="`syncboard jobs --state FAILURE` and `syncboard job ID` show at which attempt what happened.",
         )

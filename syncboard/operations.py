@@ -49,7 +49,9 @@ def active(
         else:
             tables.show_jobs(console(), jobs)
         return
-    jobs = [job for job in _unfinished() if job["state"] == "PROCESSING"]
+    now = time.time() * 1000
+    # Between two runs, as before text recognition, a job is PROCESSING too, and held by nobody.
+    jobs = [job for job in _unfinished() if job["state"] == "PROCESSING" and job["lease_until"] > now]
     if as_json:
         print_json(jobs)
     else:

@@ -16,7 +16,7 @@ from chalicelib.errors import SyncBoardError
 from syncboard.client import ApiError
 from syncboard.place import NoPlace
 
-Data = Annotated[Path, typer.Option(help="Folder of the stack that runs here.")]
+Data = Annotated[Path, typer.Option(envvar="SYNCBOARD_DATA", help="Folder of the stack that runs here.")]
 User = Annotated[str, typer.Option(help="Whom to act as, on a stack that runs here.")]
 Url = Annotated[str | None, typer.Option(envvar="SYNCBOARD_URL", help="Address of another SyncBoard's API.")]
 Token = Annotated[str | None, typer.Option(envvar="SYNCBOARD_TOKEN", help="Token for it.")]

@@ -15,6 +15,11 @@ from syncboard.client import Client
 _NOTE: Final = "stack.json"
 _TOKEN_SECONDS: Final = 3600
 LOCAL_USER: Final = "demo"
+# How to name another place: to commands that ask the API, and to those that need table and queues themselves.
+_OTHER_API: Final = "set SYNCBOARD_URL and SYNCBOARD_TOKEN"
+_OWN_QUEUES: Final = (
+    "set SYNCBOARD_TABLE and the queues as for a worker (this command reads them itself, not through the API)"
+)
 
 
 class NoPlace(Exception):
@@ -53,7 +58,7 @@ def enter(data: Path) -> None:
     from chalicelib import settings
 
     if not settings.get().table:
-        _enter(_read(data))
+        _enter(_read(data, _OWN_QUEUES))
 
 
 def _enter(note: dict[str, Any]) -> None:
@@ -63,13 +68,13 @@ def _enter(note: dict[str, Any]) -> None:
     settings.get.cache_clear()
 
 
-def _read(data: Path) -> dict[str, Any]:
+def _read(data: Path, otherwise: str = _OTHER_API) -> dict[str, Any]:
     try:
         note: dict[str, Any] = json.loads((data / _NOTE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NoPlace(
             f"No SyncBoard runs on {data}: start one with `syncboard up`, name its folder with --data, "
-            "or set SYNCBOARD_URL and SYNCBOARD_TOKEN."
+            f"or {otherwise}."
         ) from None
     except (OSError, ValueError) as error:
         raise NoPlace(f"{data / _NOTE} can't be read: {error}.") from None

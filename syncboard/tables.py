@@ -74,10 +74,26 @@ def show_job(console: Console, job: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if value:
             console.print(f"{name:<9} {escape(str(value))}")
+    _show_family(console, job["result"] or {})
     lines = (
         (local_time(line["at"]), line["state"], line["attempt"], line["note"]) for line in job["timeline"]
     )
     show(console, "Timeline", ("at", "state", "attempt", "note"), lines)
+
+
+def _show_family(console: Console, result: Mapping[str, Any]) -> None:
+    """Print what became of an archive's files: how many are documents, and what is none and why."""
+    if "skipped" not in result:
+        return
+    console.print(f"{'files':<9} {len(result['documents'])} document{'s' * (len(result['documents']) != 1)}")
+    rows = [
+        *((entry["filename"], "failed", entry["error"]["message"]) for entry in result["errors"]),
+        *((entry["filename"], "left out", entry["reason"]) for entry in result["skipped"]),
+    ]
+    if rows:
+        show(console, "No documents", ("file", "state", "why"), rows)
+    if (more := result.get("skipped_in_all", 0) - len(result["skipped"])) > 0:
+        console.print(f"… and {more:,} more that were left out.")
 
 
 def show_health(console: Console, url: str, health: Mapping[str, Any]) -> None:
@@ -168,7 +184,7 @@ def _figures(one: Mapping[str, Any]) -> Row:
         one["ended"],
         one["states"]["FAILURE"],
         "" if rate is None else f"{rate * 100:.1f} %",
-        one["executions_per_job"],
+        "" if one["executions_per_job"] is None else f"{one['executions_per_job']:.2f}",
         seconds(one["wait_seconds_mean"]),
         seconds(one["run_seconds_median"]),
         seconds(one["run_seconds_p95"]),

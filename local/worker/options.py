@@ -35,7 +35,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 def parse(arguments: Sequence[str]) -> Options:
     """Read the command line; print what is wrong and exit with 2 where it can't be worked with."""
     default = Options()
-    parser = argparse.ArgumentParser(prog="syncboard worker", description="Work on jobs from the queues.")
+    parser = argparse.ArgumentParser(
+        prog="syncboard worker",
+        description="Work on jobs from the queues that the environment names, else of the stack that runs here.",
+        epilog="--data FOLDER, or SYNCBOARD_DATA, names the folder of the stack that runs here (default .local).",
+    )
     parser.add_argument(
         *("--queues", "-Q"),
         type=_queues,

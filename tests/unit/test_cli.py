@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from chalicelib import services, settings
+from chalicelib import VERSION, services, settings
 from chalicelib.aws.queues import dead_letters
 from chalicelib.jobs import messages
 from chalicelib.jobs.job import new_id
 from chalicelib.jobs.store import JobStore
+from local.worker import options
 from syncboard import place
-from syncboard.cli import app
+from syncboard.cli import app, main
 from syncboard.client import Client
 from syncboard.place import NoPlace, Place
 from tests.unit.conftest import Api
@@ -63,6 +65,29 @@ def test_a_job_is_shown_with_its_timeline(terminal: Terminal) -> None:
     assert terminal.json("job", job_id)["timeline"][0]["note"] == "submitted"
 
 
+def test_a_job_of_an_archive_says_what_became_no_document_and_why(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = terminal.api.upload().json_body["job_id"]
+    result = {
+        "documents": [{"filename": "a.md", "job_id": "j1", "doc_id": "d1"}],
+        "errors": [
+            {
+                "filename": "b.pdf",
+                "job_id": "j2",
+                "error": {"type": "broken_file", "message": "It is damaged."},
+            }
+        ],
+        "skipped": [{"filename": "tool.exe", "reason": "This file is a program, which can't be read."}],
+        "skipped_in_all": 40,
+    }
+    told = terminal.json("job", job_id)
+    monkeypatch.setattr(Client, "job", lambda *_: {**told, "result": result})
+    shown = terminal.type("job", job_id).stdout
+    for words in ("tool.exe", "This file is a program", "b.pdf", "It is damaged.", "1 document", "39 more"):
+        assert words in shown
+
+
 def test_names_are_shown_as_they_are(terminal: Terminal) -> None:
     terminal.api.upload("[red]notes.md")
     assert "[red]notes.md" in terminal.type("jobs").stdout
@@ -76,6 +101,32 @@ def test_a_job_is_cancelled_once(terminal: Terminal) -> None:
         1,
         "syncboard: conflict: The job has already ended: REVOKED.\n",
     )
+
+
+def test_steering_speaks_json_too(terminal: Terminal) -> None:
+    waiting, broken = terminal.api.upload().json_body["job_id"], failed(terminal.api)
+    assert terminal.json("cancel", waiting)["state"] == "REVOKED"
+    assert terminal.json("retry", broken)["job_id"] == broken
+    failed(terminal.api, "other.md")
+    done = terminal.json("retry", "--all", "-q", "other")
+    assert (len(done["retried"]), done["errors"]) == (1, [])
+
+
+def test_waiting_jobs_are_cancelled_at_once_and_jobs_at_work_are_not(terminal: Terminal) -> None:
+    waiting = [terminal.api.upload(f"{number}.md").json_body["job_id"] for number in range(3)]
+    asked = CliRunner().invoke(app, ["cancel", "--waiting"], input="n\n", env=terminal.environment)
+    assert asked.exit_code == 1
+    done = terminal.type("cancel", "--waiting", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "3 cancelled, 0 had gone on by themselves.\n")
+    states = {job["job_id"]: job["state"] for job in terminal.json("jobs")}
+    assert states == dict.fromkeys(waiting, "REVOKED")
+
+
+@pytest.mark.parametrize("words", [("cancel",), ("cancel", "x", "--waiting")])
+def test_a_cancel_names_one_job_or_all_that_wait(terminal: Terminal, words: tuple[str, ...]) -> None:
+    done = terminal.type(*words)
+    assert done.exit_code == 1
+    assert "Name one job, or all that wait with --waiting" in done.stderr
 
 
 def test_a_failed_job_is_started_over(terminal: Terminal) -> None:
@@ -135,6 +186,16 @@ def test_a_file_that_is_not_there_is_named_before_anything_is_sent(terminal: Ter
     assert terminal.json("jobs") == []
 
 
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An environment that names no table."""
+    with monkeypatch.context() as patch:
+        patch.delenv("SYNCBOARD_TABLE", raising=False)
+        settings.get.cache_clear()
+        yield
+    settings.get.cache_clear()
+
+
 # --- Where it runs -----------------------------------------------------------------------------------------------
 
 
@@ -144,6 +205,38 @@ def test_without_a_stack_a_command_says_how_to_get_one(terminal: Terminal) -> No
     assert done.exit_code == 1
     assert "syncboard up" in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("words", ["jobs", "dlq list", "logs j", "token --user ann", "worker"])
+def test_the_folder_of_the_stack_may_be_named_by_a_variable(
+    terminal: Terminal, words: str, nowhere: None
+) -> None:
+    terminal.environment = {"SYNCBOARD_URL": None, "SYNCBOARD_TOKEN": None, "SYNCBOARD_DATA": "/elsewhere"}
+    done = terminal.type(*words.split())
+    assert done.exit_code == 1
+    assert "/elsewhere" in done.stderr
+
+
+def test_the_version_is_told(terminal: Terminal) -> None:
+    assert terminal.type("--version").stdout == f"syncboard {VERSION}\n"
+
+
+def test_a_worker_s_help_names_the_data_folder(capfd: pytest.CaptureFixture[str]) -> None:
+    CliRunner().invoke(app, ["worker", "--help"])
+    with pytest.raises(SystemExit):
+        options.parse(["--help"])
+    assert "--data" in capfd.readouterr().out
+
+
+def test_help_gives_no_type_to_a_switch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["syncboard", "dlq", "purge", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    shown = capsys.readouterr().out
+    assert "--yes" in shown
+    assert "bool" not in shown
 
 
 def test_an_address_needs_a_token() -> None:
@@ -233,7 +326,10 @@ def test_logs_show_the_lines_of_one_job_from_all_files(terminal: Terminal) -> No
 
 
 def test_logs_of_no_stack_say_so(terminal: Terminal) -> None:
-    assert "no logs" in terminal.type("logs", "j1", "--data", str(terminal.data)).stderr
+    said = terminal.type("logs", "j1", "--data", str(terminal.data)).stderr
+    assert "no logs" in said
+    # The terminal has an address and a token: that they are of no use here is said as well.
+    assert "CloudWatch" in said
 
 
 # --- Dead letters ------------------------------------------------------------------------------------------------
@@ -276,6 +372,13 @@ def test_a_purge_asks_first(letters: Terminal) -> None:
     asked = CliRunner().invoke(app, ["dlq", "purge"], input="n\n")
     assert asked.exit_code == 1
     assert len(letters.json("dlq", "list")) == 1
+
+
+def test_dead_letters_elsewhere_are_not_promised(terminal: Terminal, nowhere: None) -> None:
+    said = terminal.type("dlq", "list", "--data", str(terminal.data)).stderr
+    assert "No SyncBoard runs on" in said
+    assert "set SYNCBOARD_URL" not in said
+    assert "SYNCBOARD_TABLE" in said
 
 
 @pytest.mark.parametrize(

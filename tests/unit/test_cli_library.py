@@ -50,6 +50,21 @@ def test_what_was_said_is_shown_with_its_time(terminal: Terminal, library: Libra
     assert f"1:23  {TIDES}" in terminal.type("search", "harbour").stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--skill", "expert"), "intermediate"),
+        (("--type", "nosuch"), "no type 'nosuch'; there are: text, markdown"),
+    ],
+)
+def test_a_filter_that_fits_no_document_ever_is_refused(
+    terminal: Terminal, words: tuple[str, ...], says: str
+) -> None:
+    done = terminal.type("search", "database", *words)
+    assert done.exit_code != 0
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+
+
 def test_documents_are_listed_shown_and_deleted(terminal: Terminal, library: Library) -> None:
     first = library.add(prose(1), title="[red]One")["doc_id"]
     second = library.add(prose(1) + " and an end", title="Two")["doc_id"]

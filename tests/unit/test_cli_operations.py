@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chalicelib import services
-from syncboard import operations
+from syncboard import operations, place
 from syncboard.client import ApiError, Client
 from syncboard.place import Place
 from syncboard.unfinished import unfinished
@@ -19,7 +20,7 @@ from tests.unit.terminals import Terminal
 
 SUMS = {
     "ended": 4, "states": {"SUCCESS": 3, "FAILURE": 1, "REVOKED": 0}, "success_rate": 0.75,
-    "executions_per_job": 1.0, "wait_seconds_mean": 1.5, "run_seconds_mean": 0.3, "run_seconds_median": 0.28,
+    "executions_per_job": 1.028, "wait_seconds_mean": 1.5, "run_seconds_mean": 0.3, "run_seconds_median": 0.28,
     "run_seconds_p95": None,
 }  # fmt: skip
 STATS = {
@@ -51,6 +52,21 @@ def test_an_operator_sees_what_all_owners_wait_for(monkeypatch: pytest.MonkeyPat
     ]
 
 
+def test_what_waits_between_two_steps_is_not_at_work(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = round(time.time() * 1000) + 60_000
+    table = MemoryTable()
+    monkeypatch.setattr(services, "table", lambda: table)
+    for name, lease in (("at work", soon), ("handed over", 0), ("its worker is dead", 1)):
+        library = Library("ann")
+        library.table = table
+        library.job(filename=name, lease_until=lease)
+    monkeypatch.setattr(place, "find", lambda **_: Place(url="http://api.test", token="x"))
+    terminal.environment = {"SYNCBOARD_URL": None, "SYNCBOARD_TOKEN": None}
+    assert [job["filename"] for job in terminal.json("active")] == ["at work"]
+
+
 def test_the_tasks_are_listed_with_their_limits(terminal: Terminal) -> None:
     listed = {task["task"]: task for task in terminal.json("registered")}
     assert listed["process_file_upload"]["hard_seconds"] == 600
@@ -60,8 +76,9 @@ def test_the_tasks_are_listed_with_their_limits(terminal: Terminal) -> None:
 def test_what_ended_is_shown_by_task(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Client, "stats", lambda _self, **_: STATS)
     shown = terminal.type("stats").stdout
-    for words in ("Ended in the last hour", "75.0 %", "1.50 s", "0.28 s"):
+    for words in ("Ended in the last hour", "75.0 %", "1.03", "1.50 s", "0.28 s"):
         assert words in shown
+    assert "1.028" not in shown
     assert terminal.json("stats") == STATS
 
 
