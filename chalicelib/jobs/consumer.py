@@ -286,6 +286,7 @@ class Consumer:
             message=waiting_text(error, decision.delay),
             # One that says how far it is has nothing wrong with it: it waits for jobs that it has started.
             error=None if "percent" in error else error,
+            due_at=0 if "percent" in error else due,
             percent=error.get("percent"),
             spent=decision.spent,
         )

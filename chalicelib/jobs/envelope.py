@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chalicelib.jobs.job import Job, isoformat
+from chalicelib.jobs.job import Job, isoformat, now_ms
+from chalicelib.jobs.retry import due_text
 from chalicelib.jobs.states import State
 
 
 def job_envelope(job: Job) -> dict[str, Any]:
     """Return a job's status: the replaced API's keys, and more."""
-    meta: dict[str, Any] = {"stage": job.stage, "message": job.message, "percent": job.percent}
+    meta: dict[str, Any] = {"stage": job.stage, "message": _message(job), "percent": job.percent}
     if job.state is State.FAILURE and job.error:
         meta["error"] = job.error["message"]
     envelope = {
@@ -30,3 +31,9 @@ def job_envelope(job: Job) -> dict[str, Any]:
     if job.error and job.state in (State.FAILURE, State.RETRY):
         envelope["error"] = job.error
     return envelope
+
+
+def _message(job: Job) -> str:
+    """Return what it says; once the seconds are over after which it is tried again, that it waits for a worker."""
+    is_due = job.state is State.RETRY and job.error and 0 < job.due_at <= now_ms()
+    return due_text(job.error) if is_due and job.error else job.message

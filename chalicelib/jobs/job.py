@@ -53,6 +53,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cancel: bool = False
     # Its last run put it off and spent no attempt: the next one goes on where that one was.
     deferred: bool = False
+    # When its next attempt is due, where its message says so (in so many seconds).
+    due_at: int = 0
     # Random, new with every transition.
     mark: str = ""
     # Opens an encrypted file; removed once it is not needed any more.

@@ -52,6 +52,11 @@ def decide(
     return Retry(delay=backoff(attempt, base=base, cap=cap), spent=True)
 
 
+def due_text(error: dict[str, Any]) -> str:
+    """Return what a job says whose next run is due and has not begun."""
+    return f"{error['message']} It will be tried again as soon as a worker is free."
+
+
 def waiting_text(error: dict[str, Any], delay: float) -> str:
     """Return what a job says that waits `delay` seconds for its next run.
 

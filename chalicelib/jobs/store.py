@@ -128,7 +128,7 @@ class JobStore:
                 State.PROCESSING,
                 sources={State.PROCESSING},
                 when=(Equals("dispatch", lease.dispatch), Equals("run", "")),
-                fields=lease.fields(),
+                fields={**lease.fields(), "stage": Stage.STARTING},
                 note=lease.worker,
                 attempt=job.attempt,
             )
@@ -155,6 +155,7 @@ class JobStore:
         stage: Stage,
         message: str,
         error: dict[str, Any] | None,
+        due_at: int = 0,
         spent: bool = True,
         percent: int | None = None,
     ) -> Job:
@@ -172,7 +173,9 @@ class JobStore:
                 when=token.conditions(),
                 fields={
                     "run": "",
+                    "worker": "",
                     "lease_until": 0,
+                    "due_at": due_at,
                     "dispatch": dispatch,
                     "stage": stage,
                     "message": message,
@@ -190,7 +193,7 @@ class JobStore:
         )
 
     def hand_over(self, token: RunToken, *, dispatch: int, queue: str, message: str, check_at: int) -> Job:
-        """Pass a running job on to another queue within the same attempt."""
+        """Pass a running job on to another queue within the same attempt; there it waits for a run."""
         return self.apply(
             transition(
                 token.job_id,
@@ -199,9 +202,11 @@ class JobStore:
                 when=token.conditions(),
                 fields={
                     "run": "",
+                    "worker": "",
                     "lease_until": 0,
                     "dispatch": dispatch,
                     "queue": queue,
+                    "stage": Stage.QUEUED,
                     "message": message,
                     "check_at": check_at,
                 },

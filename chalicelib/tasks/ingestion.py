@@ -114,7 +114,8 @@ def _read(run: Run, path: Path, content: ContentType, *, filename: str, password
     extracted = read(source, workplace(run, limits), scans=scans)
     pages = len(extracted.pages_without_text)
     if pages and not scans and _recognised(run):
-        raise HandOver(f"A scan ({pages} pages without text): on to text recognition", queue=SCANS)
+        counted = "1 page" if pages == 1 else f"{pages:,} pages"
+        raise HandOver(f"A scan ({counted} without text): waiting for text recognition", queue=SCANS)
     if extracted.blank:
         raise no_text(extracted)
     return extracted

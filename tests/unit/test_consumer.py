@@ -10,6 +10,7 @@ from chalicelib import settings
 from chalicelib.aws.expressions import Update
 from chalicelib.errors import HandOver, Unavailable
 from chalicelib.jobs.control import Control
+from chalicelib.jobs.envelope import job_envelope
 from chalicelib.jobs.job import Job, now_ms
 from chalicelib.jobs.run import Progress
 from chalicelib.jobs.states import Stage, State
@@ -157,6 +158,27 @@ def test_invariant_7_a_transient_error_is_tried_again_later_under_a_new_dispatch
     engine.later(60)
     engine.deliver()
     assert (engine.row(job).state, engine.row(job).attempt) == (State.SUCCESS, 2)
+
+
+def test_a_retry_that_is_due_waits_for_a_worker_and_says_so(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.work = failing("unavailable", retryable=True)
+    job = engine.job()
+    engine.send(job)
+    engine.deliver()
+    row = engine.row(job)
+    assert job_envelope(row)["meta"]["message"].startswith("It broke. Trying again in ")
+    assert row.worker == ""
+    monkeypatch.setattr("chalicelib.jobs.envelope.now_ms", lambda: now_ms() + 120_000)
+    said = job_envelope(row)["meta"]["message"]
+    assert said == "It broke. It will be tried again as soon as a worker is free."
+    engine.work = failing("retry_after", retryable=True, retry_after=1, percent=40)
+    engine.later(60)
+    engine.deliver()
+    assert (
+        job_envelope(engine.row(job))["meta"]["message"] == "It broke."
+    )  # it waits for jobs that it has started
 
 
 def test_invariant_7_retry_after_spends_no_attempt(engine: Engine) -> None:
@@ -313,9 +335,17 @@ def test_a_hop_goes_on_in_another_queue_within_the_same_attempt(engine: Engine) 
     between = engine.row(job)
     assert (between.state, between.run, between.queue) == (State.PROCESSING, "", "uploads-ocr")
     assert (between.attempt, between.hops, between.dispatch) == (1, 1, 2)
+    assert (between.stage, between.worker) == ("queued", "")
     assert engine.left() == 0
-    engine.work = lambda taken, _beat: engine.publish(taken)
+    stages: list[str] = []
+
+    def go_on(taken: Job, _beat: object) -> Outcome:
+        stages.append(engine.row(job).stage)
+        return engine.publish(taken)
+
+    engine.work = go_on
     engine.deliver(queue="uploads-ocr")
+    assert stages == ["starting"]
     row = engine.row(job)
     assert (row.state, row.attempt) == (State.SUCCESS, 1)
     assert [run.run for run in engine.runs] == sorted({run.run for run in engine.runs})
