@@ -38,6 +38,13 @@ class SubmitTask(Wish, forbid_unknown_fields=True, kw_only=True):
     params: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
+class RetryOne(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Body of `POST /jobs/{id}/retry`."""
+
+    # Opens an encrypted file; else the one of the submission is tried again.
+    password: str | None = None
+
+
 class RetryMany(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Body of `POST /jobs/retry`: the parameters of `GET /jobs`."""
 
@@ -146,14 +153,22 @@ def cancel_job(job_id: str) -> Response:
 @routes.route(
     "/jobs/{job_id}/retry",
     methods=["POST"],
-    contract=Contract(tag="Steer", headers=(IDEMPOTENCY_KEY,), answers={202: ACCEPTED}, fails=(409, 429)),
+    contract=Contract(
+        tag="Steer",
+        body=RetryOne,
+        body_optional=True,
+        headers=(IDEMPOTENCY_KEY,),
+        answers={202: ACCEPTED},
+        fails=(409, 429),
+    ),
 )
 def retry_job(job_id: str) -> Response:
-    """Start a failed job over; 409 for any other."""
+    """Start a failed job over, with a password if its file wants one; 409 for any other."""
     request, owner = routes.current_request, routes.owner
+    given = requests.body(request, RetryOne) if request.raw_body else RetryOne()
     job = JobStore(services.table()).require(job_id, owner)
     retries = Retries(services.table(), control(), owner, request=submissions.request_id(request, owner))
-    return accepted(request, retries.one(job))
+    return accepted(request, retries.one(job, password=given.password))
 
 
 @routes.route(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.aws.queues import Queues
 from chalicelib.aws.table import Table
@@ -51,14 +51,16 @@ class Control:
             return self.store.revoke(job, token=RunToken.of(job))
         return self.store.revoke(job)
 
-    def retry(self, job: Job, *, by: str) -> Job:
-        """Start a failed job over. Raise Conflict for any other."""
+    def retry(self, job: Job, *, by: str, password: str | None = None) -> Job:
+        """Start a failed job over, with another password for its file if one is given. Raise Conflict."""
         if job.state is not State.FAILURE:
             raise Conflict(f"Only a failed job can be retried; this one is {job.state}.", state=job.state)
         if not job.params.get("content") and job.params.get("source"):
             raise Conflict("Its file never came or can't be read; submit it again.", state=job.state)
         place = Window(self.table, self.queues, job.owner).place(job.job_id)
-        again = {"dispatch": job.dispatch + 1, "check_at": now_ms() + CHECK_AFTER_MS}
+        again: dict[str, Any] = {"dispatch": job.dispatch + 1, "check_at": now_ms() + CHECK_AFTER_MS}
+        if password is not None:
+            again["password"] = password
         try:
             revived = self.store.revive(job, fields=place | again, by=by)
         except Refused as refusal:

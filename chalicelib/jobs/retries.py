@@ -50,11 +50,15 @@ class Retries:
         self.request = request
         self.store = JobStore(table)
 
-    def one(self, job: Job) -> Job:
-        """Start a failed job over; return it as it stands when this request had done so before. Raise Conflict."""
+    def one(self, job: Job, *, password: str | None = None) -> Job:
+        """Start a failed job over; return it as it stands when this request had done so before. Raise Conflict.
+
+        `password` opens its file from now on; None: the one that it was submitted with.
+        """
         if self.request and any(str(note).endswith(self._mark()) for *_, note in job.timeline):
             return job
-        return self.control.retry(job, by=self.owner + (self._mark() if self.request else ""))
+        by = self.owner + (self._mark() if self.request else "")
+        return self.control.retry(job, by=by, password=password)
 
     def many(self, pick: Callable[[], JobPage]) -> Retried:
         """Start those jobs over that `pick` returns. One that can't be does not keep the others back."""

@@ -103,10 +103,10 @@ export class Card {
   }
 
   #changeState(state) {
+    this.#showTitle();
     if (state === this.#state) return;
     const look = STATES[state] ?? STATES.PENDING;
     const title = titleOf(this.entry);
-    setText(this.title, title);
     setText(this.badge, look.label);
     this.symbol.replaceChildren(icon(look.symbol));
     this.node.dataset.kind = look.kind;
@@ -114,6 +114,14 @@ export class Card {
     // Only what happens before one's eyes is said, not the history when it is first shown.
     if (this.#state !== null && isFinal(state)) announce(`${title}: ${look.label}.`);
     this.#state = state;
+  }
+
+  /** The title leads to all that is known of the job, once there is one. */
+  #showTitle() {
+    const id = this.entry.job?.job_id;
+    const title = titleOf(this.entry);
+    if (this.title.textContent === title && Boolean(this.title.firstElementChild) === Boolean(id)) return;
+    this.title.replaceChildren(id ? el("a", { href: `#/jobs/${encodeURIComponent(id)}`, text: title }) : title);
   }
 
   #showProgress(state) {

@@ -84,6 +84,9 @@ export function relativeTime(iso) {
   return el("time", { datetime: iso, title: ABSOLUTE.format(new Date(iso)), text: ago(iso) });
 }
 
+/** "31 Jan 2026, 12:00:00", as this browser's language writes it. */
+export const moment = (iso) => ABSOLUTE.format(new Date(iso));
+
 /** Bring every <time> on the page up to date. */
 export function refreshTimes() {
   for (const node of document.querySelectorAll("time[datetime]")) node.textContent = ago(node.dateTime);

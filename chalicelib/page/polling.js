@@ -35,9 +35,9 @@ export function watch(jobId) {
   timer ||= setInterval(tick, TICK_MS);
 }
 
-/** Follow every job in the history that has not ended and whose upload is not this tab's own business. */
-export function watchHistory() {
-  for (const { job, phase } of jobs.history) {
+/** Follow every job in the history (or of `entries`) that has not ended and whose upload is not this tab's own business. */
+export function watchHistory(entries = jobs.history) {
+  for (const { job, phase } of entries) {
     if (!isFinal(job.state) && (phase === null || phase === "sent")) watch(job.job_id);
   }
 }

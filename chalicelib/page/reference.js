@@ -211,7 +211,7 @@ function show(api) {
   for (const { name, description } of api.tags) {
     const group = entries.filter(({ operation }) => operation.tags.includes(name));
     if (!group.length) continue;
-    find("routes").append(el("div", { data: { group: name } }, el("p", { class: "group", text: name }), ...navigation(group)));
+    find("routes").append(el("div", { data: { group: name } }, el("p", { class: "tag", text: name }), ...navigation(group)));
     find("content").append(
       el("section", { data: { group: name } }, el("h2", { text: name }), prose(description), ...group.map((entry) => article(api, entry))),
     );

@@ -1,8 +1,9 @@
-/** Jobs: everything that was submitted, newest first; by name or state (`#/jobs?q=…&state=…`). */
+/** Jobs: all that were submitted, newest first; by name or state (`#/jobs?q=…&state=…`); one of them (`#/jobs/ID`). */
 
 import { request } from "./api.js";
 import { Card, CardList } from "./card.js";
 import { button, choice, el, emptyState, failure, loading } from "./dom.js";
+import { openJob } from "./job.js";
 import { jobs } from "./jobs.js";
 import { PagedList } from "./paging.js";
 import { watchHistory } from "./polling.js";
@@ -23,9 +24,15 @@ const STATES = [
 /** After the last key. */
 const REST_MS = 300;
 
-/** Fill `root`; returns what undoes it. `query` may hold `q` and `state`. */
-export function open(root, _parameters, query) {
+/** Fill `root` with the list or the job `id`; returns what undoes it. `query` may hold `q` and `state`. */
+export function open(root, [id], query) {
   const stop = new AbortController();
+  if (id) openJob(root, id, stop.signal);
+  else openList(root, query, stop);
+  return () => stop.abort();
+}
+
+function openList(root, query, stop) {
   const isOpen = () => !stop.signal.aborted;
   const asked = new URLSearchParams([...query].filter(([name, value]) => ["q", "state"].includes(name) && value));
   const all = historyPart(stop.signal);
@@ -49,7 +56,6 @@ export function open(root, _parameters, query) {
     found.node,
   );
   show();
-  return () => stop.abort();
 }
 
 function filters(asked, changed) {

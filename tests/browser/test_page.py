@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_after_a_reload_the_job_and_the_document_are_still_there(page: Page, tmp
     expect(rows.locator(".cluster")).to_be_visible()
 
 
-def test_a_broken_pdf_says_what_is_wrong_and_that_a_retry_does_not_help(page: Page, tmp_path: Path) -> None:
+def test_a_broken_pdf_says_what_is_wrong_and_its_job_tells_the_rest(page: Page, tmp_path: Path) -> None:
     broken = tmp_path / f"broken-{uuid.uuid4().hex[:8]}.pdf"
     broken.write_bytes(b"%PDF-1.7\nthis is no page tree\n")
     choose(page, broken)
@@ -70,8 +71,20 @@ def test_a_broken_pdf_says_what_is_wrong_and_that_a_retry_does_not_help(page: Pa
     expect(added.get_by_text("Trying again with the same file won’t help.")).to_be_visible()
     expect(added.get_by_role("button", name="Upload again")).to_have_count(0)
 
+    added.get_by_role("link", name=broken.name).click()
+    details = page.locator("dl.details")
+    expect(details).to_contain_text(page.url.rsplit("/", 1)[-1], timeout=PAGE_MS)
+    expect(details).to_contain_text("Broken file")
+    steps = page.locator(".timeline li")
+    expect(steps.last).to_contain_text("Failure, attempt 1")
+    # Whoever knows better may have it tried again, and sees here how that goes.
+    before = steps.count()
+    page.get_by_role("button", name="Try again").click()
+    expect(steps.nth(before + 1)).to_be_visible(timeout=JOB_MS)
+    expect(steps.last).to_contain_text("Failure", timeout=JOB_MS)
 
-def test_an_encrypted_pdf_is_opened_with_its_password(page: Page, tmp_path: Path) -> None:
+
+def test_an_encrypted_pdf_is_opened_with_its_password_after_a_reload_too(page: Page, tmp_path: Path) -> None:
     unique = uuid.uuid4().hex[:8]
     writer = PdfWriter(clone_from=SAMPLES / "job-queues.pdf")
     writer.add_metadata({"/Subject": unique})
@@ -83,9 +96,31 @@ def test_an_encrypted_pdf_is_opened_with_its_password(page: Page, tmp_path: Path
     added = card(page, locked.name)
     for password, outcome in (("wrong", "Failed"), ("open-sesame", "Done")):
         added.get_by_label("Password of the file").fill(password, timeout=JOB_MS)
-        with page.expect_request("**/uploads"):
+        with page.expect_response("**/retry"):
             added.get_by_role("button", name="Open").click()
         expect(added.get_by_text(outcome, exact=True)).to_be_visible(timeout=JOB_MS)
+        if outcome == "Failed":
+            # The file is no longer at hand: the service has kept it.
+            page.reload()
+            page.locator("nav").get_by_role("link", name="Jobs").click()
+
+
+def test_an_archive_names_its_documents_and_what_it_left_out(page: Page, tmp_path: Path) -> None:
+    unique = uuid.uuid4().hex[:8]
+    archive = tmp_path / f"papers-{unique}.zip"
+    with zipfile.ZipFile(archive, "w") as papers:
+        papers.writestr("note.md", f"# Kubernetes {unique}\n\nKubernetes schedules Docker containers.\n")
+        papers.writestr("data.bin", bytes(range(256)) * 8)
+    choose(page, archive)
+
+    added = card(page, archive.name)
+    added.get_by_text("1 document", exact=True).click(timeout=JOB_MS)
+    added.get_by_text("1 left out", exact=True).click()
+    expect(added.get_by_role("listitem").filter(has_text="data.bin")).to_have_text(
+        re.compile(r"data\.bin\s*\w+.+\w+")
+    )
+    added.get_by_role("listitem").filter(has_text="note.md").get_by_role("link").click()
+    expect(page.get_by_label("Text of the document")).to_contain_text(unique, timeout=PAGE_MS)
 
 
 def test_an_empty_file_is_refused_at_once(page: Page, tmp_path: Path) -> None:
@@ -143,6 +178,31 @@ def test_the_samples_can_be_tried(page: Page, stack: RunningStack) -> None:
         "Waiting for speech recognition: this stack was started without it"
     )
     expect(waits).to_be_visible(timeout=JOB_MS)
+
+
+def test_advice_depends_on_the_error_and_on_what_failed(page: Page) -> None:
+    said = page.evaluate(
+        """async () => {
+          const { adviceOn } = await import("./page/advice.js");
+          const link = { job: { task: "process_url_upload", filename: "https://example.org/" } };
+          const file = { job: { task: "process_file_upload", filename: "a.pdf" } };
+          const work = { job: { task: "regroup_library" } };
+          const error = (type, retryable = false) => ({ type, retryable });
+          return [
+            adviceOn(error("attempts_exhausted"), link), adviceOn(error("source_not_found"), link),
+            adviceOn(error("broken_file"), link), adviceOn(error("broken_file"), file),
+            adviceOn(error("worker_lost"), file), adviceOn(error("unavailable", true), file),
+            adviceOn(error("internal_error"), work),
+          ];
+        }"""
+    )
+    assert "try again later" in said[0]
+    assert "Check the address" in said[1]
+    assert not any("file" in advice for advice in said[:3])
+    assert "same file won’t help" in said[3]
+    assert "can help" in said[4]
+    assert "can help" in said[5]
+    assert said[6] is None
 
 
 def test_a_link_becomes_a_job(page: Page) -> None:

@@ -29,6 +29,9 @@ def test_the_reference_shows_every_route_and_finds_one(page: Page, stack: Runnin
 
     page.get_by_label("Filter routes").fill("post upload")
     shown = page.get_by_role("navigation", name="Routes").get_by_role("link")
+    heading = page.locator(".reference-side").get_by_text("Submit", exact=True)
+    # A heading, not a box: the page's own classes don't reach in here.
+    expect(heading).to_have_css("box-shadow", "none")
     expect(shown).to_have_text([re.compile("/upload")] * sum(path.startswith("/upload") for path in paths))
     expect(page.locator("#search")).to_be_hidden()
 

@@ -300,9 +300,10 @@ def running(api: Api) -> str:
     return job_id
 
 
-def failed(api: Api, name: str = "notes.md") -> str:
+def failed(api: Api, name: str = "notes.md", **wishes: str) -> str:
     """Submit a job and let it fail; return its id."""
-    job_id: str = api.upload(name).json_body["job_id"]
+    body = {"filename": name, "content": base64.b64encode(b"# Notes").decode(), **wishes}
+    job_id: str = api.post("/upload_file", body).json_body["job_id"]
     store = JobStore(services.table())
     store.fail(
         store.require(job_id, api.user), {"type": "broken_file", "message": "It broke.", "retryable": False}
@@ -326,6 +327,20 @@ def test_a_failed_job_is_started_over(api: Api) -> None:
     assert (answer.status_code, answer.json_body["state"], answer.json_body["attempt"]) == (202, "PENDING", 0)
     assert api.get(f"/jobs/{job_id}").json_body["timeline"][-1]["note"] == f"retried by {api.user}"
     assert api.post(f"/jobs/{job_id}/retry", b"").status_code == 409
+
+
+@pytest.mark.parametrize(("body", "kept"), [({"password": "right"}, "right"), ({}, "wrong"), (b"", "wrong")])
+def test_a_retry_may_bring_the_password_that_the_file_wants(api: Api, body: Any, kept: str) -> None:
+    job_id = failed(api, password="wrong")
+    answer = api.post(f"/jobs/{job_id}/retry", body)
+    assert answer.status_code == 202
+    assert "right" not in json.dumps(api.get(f"/jobs/{job_id}").json_body)
+    assert JobStore(services.table()).require(job_id, api.user).password == kept
+
+
+def test_a_retry_takes_nothing_but_a_password(api: Api) -> None:
+    refused = api.post(f"/jobs/{failed(api)}/retry", {"pasword": "typo"})
+    assert (refused.status_code, error(refused)["type"]) == (400, "invalid_request")
 
 
 def test_many_failed_jobs_are_started_over_page_by_page(api: Api) -> None:
