@@ -87,9 +87,9 @@ class Calls(Generic[Result, Text]):
         """Cancel a job: return it REVOKED, or PROCESSING while its run is being stopped."""
         return self._answer(flows.call("DELETE", f"jobs/{job_id}"))
 
-    def retry(self, job_id: str) -> Result:
-        """Start a failed job over; return it."""
-        return self._answer(flows.post(f"jobs/{job_id}/retry"))
+    def retry(self, job_id: str, *, password: str | None = None) -> Result:
+        """Start a failed job over, an encrypted file's with its password; return it."""
+        return self._answer(flows.post(f"jobs/{job_id}/retry", _given({"password": password})))
 
     def retry_failed(self, *, limit: int = 100, cursor: str | None = None, **filters: str | None) -> Result:
         """Start failed jobs over, newest first: `{retried, errors, next_cursor}`. Filters as of `jobs`."""

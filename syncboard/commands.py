@@ -136,6 +136,7 @@ def cancel(
 @friendly
 def retry(
     job_id: Annotated[str | None, typer.Argument(help="Id of a failed job.")] = None,
+    password: Annotated[str | None, typer.Option(help="Opens the file, of one job.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="All failed jobs that fit the filters.")] = False,
     task: Annotated[str | None, typer.Option(help="With --all: only this task.")] = None,
     queue: Annotated[str | None, typer.Option(help="With --all: only this queue.")] = None,
@@ -151,9 +152,11 @@ def retry(
     """Start a failed job over, or all of them."""
     if (job_id is None) is not everything:
         fail("Name one job, or all of them with --all.")
+    if everything and password is not None:
+        fail("A password is for one job, and not for --all.")
     with place.find(data=data, user=user, url=url, token=token).client() as client:
         if job_id is not None:
-            now = client.retry(job_id)
+            now = client.retry(job_id, password=password)
             if as_json:
                 print_json(now)
             else:

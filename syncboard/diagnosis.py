@@ -164,11 +164,12 @@ def _rates(evidence: Evidence) -> Iterator[Finding]:
     if evidence.stats is None or evidence.stats["totals"]["ended"] < _FEWEST:
         return
     totals = evidence.stats["totals"]
-    if totals["executions_per_job"] > EXECUTIONS:
+    attempts = round(totals["executions_per_job"], 2)
+    if attempts > EXECUTIONS:
         yield Finding(
             level="note",
             about="attempts",
-            seen=f"{round(totals['executions_per_job'], 2)} attempts for each job that ended: workers die or are stopped, "
+            seen=f"{attempts} attempts for each job that ended: workers die or are stopped, "
             "sources are away for a while, or leases are too short.",
             remedy="`syncboard jobs --state FAILURE` and `syncboard job ID` show at which attempt what happened.",
         )

@@ -44,13 +44,15 @@ def active(
     if url:
         with here.client() as client:
             jobs = client.jobs(state="PROCESSING", limit=100)["jobs"]
+        # Between two runs, as before text recognition, a job is PROCESSING too, and held by nobody.
+        jobs = [job for job in jobs if job["meta"]["stage"] != "queued"]
         if as_json:
             print_json(jobs)
         else:
             tables.show_jobs(console(), jobs)
         return
     now = time.time() * 1000
-    # Between two runs, as before text recognition, a job is PROCESSING too, and held by nobody.
+    # Nor is a job at work whose worker is gone.
     jobs = [job for job in _unfinished() if job["state"] == "PROCESSING" and job["lease_until"] > now]
     if as_json:
         print_json(jobs)

@@ -135,6 +135,13 @@ def test_a_failed_job_is_started_over(terminal: Terminal) -> None:
     assert terminal.json("job", job_id)["state"] == "PENDING"
 
 
+def test_an_encrypted_file_is_started_over_with_its_password(terminal: Terminal) -> None:
+    job_id = failed(terminal.api)
+    assert terminal.type("retry", job_id, "--password", "open sesame").stdout == "Started over.\n"
+    assert JobStore(services.table()).require(job_id, terminal.api.user).password == "open sesame"
+    assert terminal.type("retry", "--all", "--password", "x").exit_code == 1
+
+
 def test_all_failed_jobs_are_started_over(terminal: Terminal) -> None:
     for number in range(3):
         failed(terminal.api, f"report {number}.md")

@@ -38,6 +38,14 @@ def test_jobs_at_work_are_shown(terminal: Terminal) -> None:
     assert terminal.type("active").exit_code == 0
 
 
+def test_jobs_elsewhere_that_wait_between_two_steps_are_not_at_work(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [{"job_id": stage, "meta": {"stage": stage}} for stage in ("queued", "extracting_text")]
+    monkeypatch.setattr(Client, "jobs", lambda _self, **_: {"jobs": jobs, "next_cursor": None})
+    assert [job["job_id"] for job in terminal.json("active")] == ["extracting_text"]
+
+
 def test_an_operator_sees_what_all_owners_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
     table = MemoryTable()
     monkeypatch.setattr(services, "table", lambda: table)

@@ -117,6 +117,7 @@ CALLS: list[tuple[Callable[[Calls[Any, Any]], Any], str, str, Any]] = [
     (lambda c: c.jobs(state="FAILURE", q="a b", limit=5), "GET", "/jobs?limit=5&state=FAILURE&q=a+b", None),
     (lambda c: c.cancel("j"), "DELETE", "/jobs/j", None),
     (lambda c: c.retry("j"), "POST", "/jobs/j/retry", {}),
+    (lambda c: c.retry("j", password="x"), "POST", "/jobs/j/retry", {"password": "x"}),
     (
         lambda c: c.retry_failed(task="noop", cursor="x"),
         "POST",
