@@ -5,14 +5,16 @@ A field is a parameter; the comment over it is its description.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chalicelib.api.requests import MAX_PAGE
+from chalicelib.ingest.formats import document_kinds
 from chalicelib.jobs.history import WAITING
 from chalicelib.jobs.states import State
 from chalicelib.jobs.statistics import MAX_HOURS
+from chalicelib.knowledge.skill import SkillLevel
 from chalicelib.library.tally import PERIODS
 from chalicelib.settings import QUEUES
 from chalicelib.tasks.registry import TASKS
@@ -90,10 +92,10 @@ class Search(Page, kw_only=True):
     q: Words
     # Id of a cluster.
     cluster: Name | UnsetType = UNSET
-    # Source type: pdf, text, markdown, code, …
-    type: Name | UnsetType = UNSET
-    # beginner, intermediate or advanced.
-    skill: Name | UnsetType = UNSET
+    # Source type.
+    type: Annotated[str, _one_of(list(document_kinds()))] | UnsetType = UNSET
+    # For whom a document is written.
+    skill: Annotated[str, _one_of(list(get_args(SkillLevel)))] | UnsetType = UNSET
     # Added at this date or time or later; UTC without an offset.
     since: Moment | UnsetType = UNSET
     # Added at this date or time or earlier.

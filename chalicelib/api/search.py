@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -14,7 +14,9 @@ from chalicelib.api.contract import ok
 from chalicelib.api.envelopes import document_envelope
 from chalicelib.api.routing import Routes
 from chalicelib.errors import InvalidRequest
+from chalicelib.ingest.formats import document_kinds
 from chalicelib.knowledge.searchwords import question
+from chalicelib.knowledge.skill import SkillLevel
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.search import Filter, Found, Hit, Search, as_position, from_position
 
@@ -40,7 +42,7 @@ def search() -> dict[str, Any]:
     position = requests.decode_cursor(scope, given.get("cursor"), fits=from_position)
     after = from_position(position) if position else None
     if asked.empty:
-        found = Found(hits=[], last=None, total=0, match="all")
+        found = Found(hits=[], last=None, total=0, exact=True, match="all")
     else:
         finder = Search(services.table(), services.objects(), routes.owner)
         found = finder.find(asked, wanted, limit=limit, after=after)
@@ -49,6 +51,7 @@ def search() -> dict[str, Any]:
         "results": [_result(hit, names) for hit in found.hits],
         "next_cursor": requests.encode_cursor(scope, as_position(found.last) if found.last else None),
         "total": found.total,
+        "total_is": "exact" if found.exact else "at_most",
         "match": found.match,
         "ignored": list(asked.ignored),
     }
@@ -58,9 +61,11 @@ def _filter(given: Mapping[str, str]) -> Filter:
     since, until = requests.moment(given, "since"), requests.moment(given, "until")
     if since is not None and until is not None and since > until:
         raise InvalidRequest("since is later than until.", field="since")
-    for name in ("cluster", "type", "skill"):
-        if len(given.get(name, "")) > _MAX_NAME:
-            raise InvalidRequest(f"{name} has more than {_MAX_NAME} characters.", field=name)
+    if len(given.get("cluster", "")) > _MAX_NAME:
+        raise InvalidRequest(f"cluster has more than {_MAX_NAME} characters.", field="cluster")
+    for name, known in (("type", document_kinds()), ("skill", get_args(SkillLevel))):
+        if given.get(name, known[0]) not in known:
+            raise InvalidRequest(f"{name} is one of {', '.join(known)}.", field=name)
     return Filter(
         cluster_id=given.get("cluster", ""),
         source_type=given.get("type", ""),

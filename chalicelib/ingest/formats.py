@@ -22,6 +22,8 @@ class Format(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     # What people call it, with its article: "a PDF".
     label: str
+    # What it is one of, in the list of what is taken; empty: nothing that people would name.
+    family: str = ""
     # Queue whose function has the parser's libraries.
     queue: str = UPLOADS
     # "module:function" of the parser (`extraction.Parser`), or None.
@@ -49,48 +51,106 @@ _SPEECH_READER: Final = "chalicelib.media.reader:read"
 FORMATS: Final = {
     row.kind: row
     for row in (
-        Format(kind="text", label="plain text", parser=_TEXT_PARSER, inline_bytes=256 * KB),
-        Format(kind="markdown", label="Markdown", parser=_TEXT_PARSER, inline_bytes=256 * KB),
-        Format(kind="code", label="source code", parser=_TEXT_PARSER, inline_bytes=256 * KB),
+        Format(kind="text", label="plain text", family="text", parser=_TEXT_PARSER, inline_bytes=256 * KB),
+        Format(
+            kind="markdown", label="Markdown", family="Markdown", parser=_TEXT_PARSER, inline_bytes=256 * KB
+        ),
+        Format(
+            kind="code", label="source code", family="source code", parser=_TEXT_PARSER, inline_bytes=256 * KB
+        ),
         Format(
             kind="pdf",
             label="a PDF",
+            family="PDF",
             parser="chalicelib.ingest.pdf:parse",
             scan_reader="chalicelib.ocr.reader:read",
         ),
-        Format(kind="csv", label="a table (CSV, TSV)", parser="chalicelib.ingest.tables:parse"),
-        Format(kind="subtitles", label="subtitles (SRT, WebVTT)", parser="chalicelib.ingest.subtitles:parse"),
-        Format(kind="latex", label="a LaTeX source", parser="chalicelib.ingest.latex:parse"),
-        Format(kind="html", label="a web page (HTML)", parser="chalicelib.ingest.webpage:parse"),
-        Format(kind="docx", label="a Word document (docx)", parser="chalicelib.ingest.word:parse"),
+        Format(kind="csv", label="a table (CSV, TSV)", family="CSV", parser="chalicelib.ingest.tables:parse"),
         Format(
-            kind="pptx", label="a PowerPoint presentation (pptx)", parser="chalicelib.ingest.slides:parse"
+            kind="subtitles",
+            label="subtitles (SRT, WebVTT)",
+            family="subtitles",
+            parser="chalicelib.ingest.subtitles:parse",
         ),
-        Format(kind="xlsx", label="an Excel workbook (xlsx)", parser="chalicelib.ingest.sheets:parse"),
-        Format(kind="doc", label="an old Word document (doc)", parser="chalicelib.ingest.ole:parse"),
-        Format(kind="ppt", label="an old PowerPoint presentation (ppt)"),
-        Format(kind="xls", label="an old Excel workbook (xls)", parser="chalicelib.ingest.ole:parse"),
-        Format(kind="msg", label="an Outlook message (msg)", parser="chalicelib.ingest.ole:parse"),
-        Format(kind="ole", label="an encrypted or old Office file", parser="chalicelib.ingest.ole:parse"),
-        Format(kind="odt", label="an OpenDocument text (odt)", parser="chalicelib.ingest.opendocument:parse"),
+        Format(kind="latex", label="a LaTeX source", family="LaTeX", parser="chalicelib.ingest.latex:parse"),
         Format(
-            kind="ods", label="an OpenDocument spreadsheet (ods)", parser="chalicelib.ingest.sheets:parse"
+            kind="html",
+            label="a web page (HTML)",
+            family="web pages",
+            parser="chalicelib.ingest.webpage:parse",
+        ),
+        Format(
+            kind="docx", label="a Word document (docx)", family="Word", parser="chalicelib.ingest.word:parse"
+        ),
+        Format(
+            kind="pptx",
+            label="a PowerPoint presentation (pptx)",
+            family="PowerPoint (pptx)",
+            parser="chalicelib.ingest.slides:parse",
+        ),
+        Format(
+            kind="xlsx",
+            label="an Excel workbook (xlsx)",
+            family="Excel",
+            parser="chalicelib.ingest.sheets:parse",
+        ),
+        Format(
+            kind="doc",
+            label="an old Word document (doc)",
+            family="Word",
+            parser="chalicelib.ingest.ole:parse",
+        ),
+        Format(kind="ppt", label="an old PowerPoint presentation (ppt)"),
+        Format(
+            kind="xls",
+            label="an old Excel workbook (xls)",
+            family="Excel",
+            parser="chalicelib.ingest.ole:parse",
+        ),
+        Format(
+            kind="msg",
+            label="an Outlook message (msg)",
+            family="e-mail",
+            parser="chalicelib.ingest.ole:parse",
+        ),
+        Format(kind="ole", label="an encrypted or old Office file", parser="chalicelib.ingest.ole:parse"),
+        Format(
+            kind="odt",
+            label="an OpenDocument text (odt)",
+            family="OpenDocument",
+            parser="chalicelib.ingest.opendocument:parse",
+        ),
+        Format(
+            kind="ods",
+            label="an OpenDocument spreadsheet (ods)",
+            family="OpenDocument",
+            parser="chalicelib.ingest.sheets:parse",
         ),
         Format(
             kind="odp",
             label="an OpenDocument presentation (odp)",
+            family="OpenDocument",
             parser="chalicelib.ingest.opendocument:parse",
         ),
-        Format(kind="epub", label="an e-book (EPUB)", parser="chalicelib.ingest.books:parse"),
-        Format(kind="rtf", label="a Rich Text document (RTF)", parser="chalicelib.ingest.rtf:parse"),
-        Format(kind="email", label="an e-mail (eml)", parser="chalicelib.ingest.mail:parse"),
-        Format(kind="notebook", label="a Jupyter notebook", parser="chalicelib.ingest.notebook:parse"),
+        Format(kind="epub", label="an e-book (EPUB)", family="EPUB", parser="chalicelib.ingest.books:parse"),
+        Format(
+            kind="rtf", label="a Rich Text document (RTF)", family="RTF", parser="chalicelib.ingest.rtf:parse"
+        ),
+        Format(kind="email", label="an e-mail (eml)", family="e-mail", parser="chalicelib.ingest.mail:parse"),
+        Format(
+            kind="notebook",
+            label="a Jupyter notebook",
+            family="notebooks",
+            parser="chalicelib.ingest.notebook:parse",
+        ),
         Format(kind="postscript", label="a PostScript file"),
-        Format(kind="zip", label="a ZIP archive", is_archive=True),
+        Format(kind="zip", label="a ZIP archive", family="ZIP archives", is_archive=True),
         Format(kind="archive", label="a compressed archive"),
-        Format(kind="image", label="an image", queue=SCANS, reader="chalicelib.ocr.reader:read"),
-        Format(kind="audio", label="an audio recording", queue=MEDIA, reader=_SPEECH_READER),
-        Format(kind="video", label="a video", queue=MEDIA, reader=_SPEECH_READER),
+        Format(
+            kind="image", label="an image", family="images", queue=SCANS, reader="chalicelib.ocr.reader:read"
+        ),
+        Format(kind="audio", label="an audio recording", family="audio", queue=MEDIA, reader=_SPEECH_READER),
+        Format(kind="video", label="a video", family="video", queue=MEDIA, reader=_SPEECH_READER),
         Format(kind="mislabelled", label="not what its name says"),
         Format(kind="executable", label="a program"),
         Format(kind="unknown", label="of an unknown binary type"),
@@ -133,5 +193,11 @@ def queue_for(kind: str) -> str:
 
 
 def taken() -> str:
-    """Return the list of what is read, for people: "plain text, Markdown …"."""
-    return ", ".join(row.label for row in FORMATS.values() if row.readable)
+    """Return the list of what is read, for people, each family of formats once: "text, Markdown …"."""
+    families = dict.fromkeys(row.family for row in FORMATS.values() if row.readable and row.family)
+    return ", ".join(families)
+
+
+def document_kinds() -> tuple[str, ...]:
+    """Return the kinds of files that become documents: what `Document.source_type` may be."""
+    return tuple(row.kind for row in FORMATS.values() if row.readable and row.family and not row.is_archive)

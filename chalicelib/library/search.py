@@ -60,6 +60,11 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the time matters."""
         return self.since is not None or self.until is not None
 
+    @property
+    def read_on_rows(self) -> bool:
+        """Whether anything is asked for that only a document's row tells."""
+        return bool(self.cluster_id or self.source_type or self.skill_level)
+
     def admits(self, document: Document) -> bool:
         """Tell whether a document is one that is meant, its time aside."""
         pairs = (
@@ -94,8 +99,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     hits: list[Hit]
     # Where to go on, or None at the end.
     last: Rank | None
-    # How many documents the index has for this; whatever the filters but for time are.
+    # How many documents there are, the filters applied.
     total: int
+    # False: that many at most. Only their rows and texts tell which of them are meant, and not all were read.
+    exact: bool
     # "all": each has every word that was asked for. "some": no document has all.
     match: str
 
@@ -124,7 +131,10 @@ class Search:
         else:
             raise Unavailable("The search index is being rewritten; try again.")
         hits, last = self._page(ranks, question, wanted, limit, after)
-        return Found(hits=hits, last=last, total=total, match=match)
+        if last is None and after is None:
+            return Found(hits=hits, last=last, total=len(hits), exact=True, match=match)
+        exact = not question.phrases and not wanted.read_on_rows
+        return Found(hits=hits, last=last, total=total, exact=exact, match=match)
 
     def _ranked(self, question: Question, wanted: Filter, after: Rank | None) -> tuple[list[Rank], int, str]:
         """Return the documents that may be on the page, how many there are in all, and whether they have all words.

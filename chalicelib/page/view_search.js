@@ -92,11 +92,12 @@ function resultList({ asked, summary, isOpen }) {
   });
 }
 
-function summaryOf({ total, match, ignored }) {
+function summaryOf({ total, total_is, match, ignored }) {
   const left = ignored?.length ? ` Too common to search for: ${ignored.join(", ")}.` : "";
   if (!total) return left.trim();
   const some = match === "some" ? " No document has all of the words; these have some." : "";
-  return `${count(total, "document")}.${some}${left}`;
+  const bound = total_is === "at_most" ? "At most " : "";
+  return `${bound}${count(total, "document")}.${some}${left}`;
 }
 
 function resultRow(result) {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chalicelib.errors import EmptyFile, UnsupportedType
 from chalicelib.ingest.content import HEAD_BYTES, ContentType, sniff
 from chalicelib.ingest.filename import MAX_CHARACTERS, extension, safe_filename, stem
-from chalicelib.ingest.formats import FORMATS, format_for, queue_for, supported
+from chalicelib.ingest.formats import FORMATS, format_for, queue_for, supported, taken
 from chalicelib.ingest.languages import _EXTENSIONS
 from tests import hostile
 
@@ -218,6 +218,14 @@ def test_archives_are_no_office_files_whatever_they_hold() -> None:
     stored = {"report.docx": zip_of(**{"[Content_Types].xml": b"", "word/document.xml": b""})}
     for files in (jar, apk, folders, stored):
         assert kind_of(zip_of(**files), "a.zip").kind == "zip"
+
+
+def test_what_is_taken_is_told_briefly_and_in_full() -> None:
+    told = taken()
+    assert len(told) < 230
+    assert "encrypted" not in told
+    assert all(row.family in told for row in FORMATS.values() if row.readable)
+    assert [row.kind for row in FORMATS.values() if row.readable and not row.family] == ["ole"]
 
 
 def test_an_unsupported_kind_says_what_it_is_and_what_is_taken() -> None:

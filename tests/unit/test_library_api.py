@@ -76,6 +76,7 @@ def test_search_takes_phrases_beginnings_and_filters(api: Api) -> None:
     for q in ('"state of the art"', "kett*", "kettle state"):
         assert [entry["doc_id"] for entry in search(api, q).json_body["results"]] == [doc_id], q
     assert search(api, "kettle", type="pdf").json_body["results"] == []
+    assert search(api, "kettle", type="pdf").json_body["total"] == 0
     assert search(api, "kettle", type="text", since="2020-01-01").json_body["total"] == 1
     assert search(api, "kettle", until="2020-01-01").json_body["total"] == 0
 
@@ -109,6 +110,16 @@ def test_words_that_are_too_common_are_named(api: Api) -> None:
 )
 def test_a_parameter_that_does_not_fit_is_refused(api: Api, given: dict[str, Any]) -> None:
     refused(search(api, "kettle", **given), 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"), [("skill", "expert", "advanced"), ("type", "nosuch", "pdf")]
+)
+def test_a_filter_that_can_not_hold_is_refused_with_those_that_can(
+    api: Api, name: str, value: str, known: str
+) -> None:
+    error = refused(search(api, "kettle", **{name: value}), 400, "invalid_request")
+    assert known in str(error)
 
 
 def test_a_cursor_of_another_search_is_refused(api: Api) -> None:

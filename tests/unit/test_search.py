@@ -110,6 +110,23 @@ def test_filters_choose_among_what_was_found(library: Library, settle: Settle) -
     assert library.search("kettle", since=made + 60_000) == []
 
 
+def test_the_total_is_of_what_is_meant_or_says_that_it_is_a_bound(library: Library, settle: Settle) -> None:
+    for number in range(3):
+        library.add(f"kettle number {number} {prose(number)}")
+    library.add("a quiet kettle on a page", source_type="html")
+    settle(library)
+
+    def totals(q: str, **given: Any) -> tuple[int, bool]:
+        found = library.found(q, **given)
+        return found.total, found.exact
+
+    assert totals("kettle") == totals("kettle", limit=1) == (4, True)
+    assert totals("kettle", source_type="html") == (1, True)
+    assert totals("kettle", skill_level="wizard") == (0, True)
+    assert totals('"quiet kettle"') == (1, True)
+    assert totals("kettle", source_type="text", limit=1) == (4, False)
+
+
 def test_pages_follow_each_other_without_gap_or_repetition(library: Library, settle: Settle) -> None:
     ids = {library.add(f"kettle {'and more ' * (number % 7)}")["doc_id"] for number in range(23)}
     settle(library)

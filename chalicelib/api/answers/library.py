@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import UNSET, Struct, UnsetType
 
 from chalicelib.api.answers.base import Count, Id, Moment, Share
@@ -112,7 +114,10 @@ class SearchPage(Struct, forbid_unknown_fields=True, kw_only=True):
 
     results: list[SearchResult]
     next_cursor: str | None
+    # How many documents there are on all pages: exactly, or, with a filter other than time or a phrase and more than
+    # one page, at most.
     total: Count
+    total_is: Literal["exact", "at_most"]
     # Whether the results have all words, or some.
     match: str
     # Words too common to be looked for.
