@@ -95,7 +95,7 @@ function panels(data) {
       figure("Waiting", number(data.queues.reduce((sum, { waiting }) => sum + waiting, 0)), "messages in all queues"),
       figure("At work", number(data.workers.reduce((sum, { busy }) => sum + busy, 0)), count(data.workers.length, "worker")),
       figure("Ended", number(totals.ended), `${number(totals.states.FAILURE)} failed`),
-      figure("Success", rate, attempts ? `${attempts} attempts a job` : "nothing has ended"),
+      figure("Success", rate, attempts ? `${Number(attempts.toFixed(2))} attempts a job` : "nothing has ended"),
     ),
     panel("Ended over time", "whole", endedChart(data)),
     el(
@@ -202,7 +202,7 @@ async function showFailures(box, isOpen) {
 }
 
 function failureLine(job) {
-  const hint = job.error?.retryable ? "may pass" : "will not pass by itself";
+  const hint = job.error?.retryable ? "trying again may help" : "trying again does not help";
   return el(
     "li",
     {},
