@@ -40,7 +40,7 @@ _VECTOR_TERMS: Final = 300
 TERM_THRESHOLD: Final = 0.12 / _VECTOR_TERMS
 
 
-# Most clusters that a library has: then a document joins the nearest one however far that is.
+# Most clusters that a library has: then a document that is like none of them joins the catch-all.
 MAX_CLUSTERS: Final = 1000
 # The cluster of texts without words, and of those that are like nothing else where there may be no further cluster.
 # Nothing joins it for likeness.

@@ -30,11 +30,12 @@ from sklearn.feature_extraction.text import TfidfTransformer
 
 # Neighbours of a document in the graph.
 NEIGHBOURS: Final = 15
-# Weakest edge, the same among few documents (where a word that two share by chance looks rare), and weakest as a
-# share of the mean of a document's three best.
-_LEAST: Final = 0.02
-_LEAST_OF_FEW: Final = 0.04
-_FEW: Final = 40
+# Weakest edge: the base for a few words, and so much for each of the shorter vector's terms (two long texts share
+# some by chance); where one word is all that two share, another figure. And weakest as a share of the mean of a
+# document's three best.
+_LEAST: Final = 0.035
+_LEAST_A_TERM: Final = 0.08 / 300
+_LEAST_OF_ONE: Final = 0.1
 _BESIDE_BEST: Final = 0.4
 _BEST: Final = 3
 # A document that is as like another one as this is a version of it, and goes where that goes.
@@ -228,35 +229,43 @@ def _edges(matrix: Matrix, start: int) -> tuple[list[int], list[int], list[float
     columns = np.argpartition(-likeness, kept - 1, axis=1)[:, :kept]
     weights = np.take_along_axis(likeness, columns, axis=1)
     best = np.sort(weights, axis=1)[:, -_BEST:].mean(axis=1, keepdims=True)
-    least = _LEAST if matrix.shape[0] >= _FEW else _LEAST_OF_FEW
+    terms = np.diff(matrix.indptr)
+    least = _LEAST + _LEAST_A_TERM * np.minimum(terms[columns], terms[own + start][:, None])
     strong = (weights >= least) & (weights >= _BESIDE_BEST * best)
-    rows = np.repeat(own + start, kept).reshape(number, kept)
-    return rows[strong].tolist(), columns[strong].tolist(), weights[strong].astype(float).tolist()
+    rows, columns, weights = np.nonzero(strong)[0] + start, columns[strong], weights[strong]
+    shared = (matrix[rows].multiply(matrix[columns]) > 0).sum(axis=1)
+    telling = (shared > 1) | (weights >= _LEAST_OF_ONE)
+    return rows[telling].tolist(), columns[telling].tolist(), weights[telling].astype(float).tolist()
 
 
 def matched(
-    labels: Sequence[int], before: Sequence[str], *, named: Collection[str], most: int
+    labels: Sequence[int], before: Sequence[str], *, kin: Mapping[str, Collection[int]], most: int
 ) -> dict[int, str]:
     """Return for each community the topic of before that it is; those that are new are missing.
 
     The assignment that keeps most documents where they are (Hungarian method); first for the topics that their user
-    has `named`, which are a community only where they make up a quarter of it. `most` is how many communities
-    count, the largest first.
+    has named. `kin` are the documents that are in such a topic or like it, by their places: the topic is a community
+    only where it makes up a quarter of it, and its kin more than half. All communities of which a named topic has
+    more than half are that one. `most` is how many communities count, the largest first.
     """
     found: dict[int, str] = {}
     overlaps = Counter(
         (label, topic) for label, topic in zip(labels, before, strict=True) if 0 <= label < most and topic
     )
     sizes = Counter(labels)
-    own = {pair: count for pair, count in overlaps.items() if pair[1] in named}
+    own = {pair: count for pair, count in overlaps.items() if pair[1] in kin}
+    alike = Counter((labels[place], topic) for topic, places in kin.items() for place in places)
     worthy = {
-        (label, topic): count for (label, topic), count in own.items() if count >= _NAMED_SHARE * sizes[label]
+        (label, topic): count
+        for (label, topic), count in own.items()
+        if count >= _NAMED_SHARE * sizes[label] and 2 * alike[label, topic] > sizes[label]
     }
     found.update(_best_pairs(worthy))
+    found.update({label: topic for (label, topic), count in own.items() if 2 * count > sizes[label]})
     others = {
         (label, topic): count
         for (label, topic), count in overlaps.items()
-        if topic not in named and label not in found
+        if topic not in kin and label not in found
     }
     found.update(_best_pairs(others))
     return found

@@ -7,7 +7,7 @@ directory is read whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -62,34 +62,38 @@ class Assignment:
         self._stale: Generation | None = None
         self._due = ""
 
-    def choose(self, vector: Mapping[str, float], concepts: list[str]) -> Choice:
-        """Return the cluster that a document joins, or founds."""
+    def choose(
+        self, vector: Mapping[str, float], concepts: list[str], *, beside: Sequence[str] = ()
+    ) -> Choice:
+        """Return the cluster that a document joins, or founds.
+
+        `beside` are the clusters of documents that it nearly repeats, the most similar first: it joins the first.
+        """
         sight = self._look()
         full = self._number(sight) >= MAX_CLUSTERS
-        before = self._nearest(sight, vector, threshold=0.0 if full else None)
+        before = self._first(beside) or self._nearest(sight, vector)
         if before is None and (full or not vector):
             return self._outside(vector, concepts)
         after = joined(before, vector, concepts) if before else founded(new_id(), vector, concepts)
         return Choice(before=before, after=after)
+
+    def _first(self, cluster_ids: Sequence[str]) -> Centroid | None:
+        """Return the first of these clusters that is there; never the catch-all, which nothing joins for likeness."""
+        wanted = [cluster_id for cluster_id in dict.fromkeys(cluster_ids) if cluster_id != CATCH_ALL]
+        there = self.clusters.find_many(wanted) if wanted else {}
+        return next((there[cluster_id] for cluster_id in wanted if cluster_id in there), None)
 
     def nearest_but(self, cluster_id: str, vector: Mapping[str, float]) -> str:
         """Return the cluster that a document belongs to if not to this one; the catch-all where there is none."""
         found = self._nearest(self._look(), vector, without=cluster_id)
         return found.cluster_id if found else CATCH_ALL
 
-    def _nearest(
-        self,
-        sight: _Sight,
-        vector: Mapping[str, float],
-        *,
-        threshold: float | None = None,
-        without: str = "",
-    ) -> Centroid | None:
+    def _nearest(self, sight: _Sight, vector: Mapping[str, float], *, without: str = "") -> Centroid | None:
         candidates = {centroid.cluster_id: centroid for centroid in sight.recent}
         if sight.directory and (wanted := sight.directory.shortlist(vector)):
             candidates |= self.clusters.find_many(wanted)
         candidates.pop(without, None)
-        return nearest(vector, candidates.values(), threshold=threshold)
+        return nearest(vector, candidates.values())
 
     def _outside(self, vector: Mapping[str, float], concepts: list[str]) -> Choice:
         """Return the cluster of what belongs nowhere, with the document."""

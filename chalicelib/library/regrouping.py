@@ -6,7 +6,7 @@ them is a valid one, documents may come, go and move meanwhile, and whoever star
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -16,18 +16,20 @@ from chalicelib.aws.expressions import Absent, Condition, Equals, Present, Updat
 from chalicelib.aws.objects import Objects
 from chalicelib.aws.table import ConditionFailed, Table
 from chalicelib.errors import RetryAfter
-from chalicelib.jobs.job import new_id, now_ms
+from chalicelib.jobs.job import now_ms
 from chalicelib.knowledge.clusters import (
     CATCH_ALL,
     MAX_CLUSTERS,
     Centroid,
     Share,
     gathered,
+    is_catch_all,
     nearest,
     own_name,
 )
 from chalicelib.knowledge.directory import directory_of
 from chalicelib.library.clusters import Clusters
+from chalicelib.library.destinations import kin_of, targets_of
 from chalicelib.library.directory import Generation, StoredDirectory
 from chalicelib.library.documents import Document, counts_key
 from chalicelib.library.moves import Member, Moves
@@ -136,10 +138,11 @@ class Regrouping:
         self._sampled = sampled = self.library.sample(goes_on)
         self._places = {doc_id: place for place, doc_id in enumerate(sampled.doc_ids)}
         labels = communities.labels_of(sampled.vectors, on_progress)
-        named = {cluster.cluster_id for cluster in before if cluster.named_by_user} - {CATCH_ALL}
+        named = [cluster for cluster in before if cluster.named_by_user and not is_catch_all(cluster)]
+        kin = {cluster.cluster_id: kin_of(sampled, cluster) for cluster in named}
         there = ["" if cluster_id == CATCH_ALL else cluster_id for cluster_id in sampled.cluster_ids]
-        topics = communities.matched(labels, there, named=named, most=MAX_CLUSTERS)
-        targets = _targets(sampled, labels, topics, named)
+        topics = communities.matched(labels, there, kin=kin, most=MAX_CLUSTERS)
+        targets = targets_of(sampled, labels, topics, kin)
         return Plan(
             documents=self.library.documents.count(),
             clusters_before=len(before),
@@ -264,30 +267,3 @@ class Regrouping:
         )
         named = msgspec.structs.replace(made, name=cluster.name, named_by_user=cluster.named_by_user)
         return msgspec.structs.replace(named, name=own_name(named, shares))
-
-
-def _targets(sampled: Sampled, labels: list[int], topics: dict[int, str], named: set[str]) -> dict[str, str]:
-    """Return where each document belongs.
-
-    What is like nothing else stays where it is, and so does what is in a topic that its user has named and that no
-    community is: such a topic never disappears. Communities beyond the most that there may be are none.
-    """
-    sizes = Counter(labels)
-    new = {label: new_id() for label in sizes if 0 <= label < MAX_CLUSTERS and label not in topics}
-    ids = topics | new
-    own = named - set(topics.values())
-    stay = set(ids.values()) | own
-    targets: dict[str, str] = {}
-    for place, (doc_id, label) in enumerate(zip(sampled.doc_ids, labels, strict=True)):
-        present = sampled.cluster_ids[place]
-        if not sampled.vectors[place]:
-            targets[doc_id] = CATCH_ALL
-        elif present in own:
-            targets[doc_id] = present
-        elif label in ids:
-            targets[doc_id] = ids[label]
-        elif label < 0 or present in stay:
-            targets[doc_id] = present
-        else:
-            targets[doc_id] = CATCH_ALL
-    return targets

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from chalicelib.aws.expressions import Act
 from chalicelib.aws.table import Table
 from chalicelib.errors import Cancelled, StaleRun
-from chalicelib.knowledge.minhash import LEAST, Kind
+from chalicelib.knowledge.minhash import LEAST, SURE, Kind
 from chalicelib.library.bands import Bands
 from chalicelib.library.documents import Document, Documents
 from chalicelib.library.pairs import MAX_PAIRS, Pair, Pairs, compared, signature_of
@@ -26,6 +26,8 @@ class Near(NamedTuple):
     found: list[dict[str, Any]]
     # What keeps the pairs, for the transaction that publishes the document.
     writes: Sequence[Act]
+    # The clusters of those that it surely repeats, the most similar first.
+    clusters: Sequence[str] = ()
 
 
 class Resemblance:
@@ -67,6 +69,7 @@ class Resemblance:
                 *self.pairs.writes([pair for pair, _ in found], new=doc_id),
                 *self.pairs.opening(doc_id, waiting),
             ],
+            [other.cluster_id for pair, other in found if _is_repeat(pair)],
         )
 
     @contextmanager
@@ -99,6 +102,11 @@ class Resemblance:
 
 def _is_told(pair: Pair) -> bool:
     return pair.kind != Kind.NEAR_DUPLICATE or pair.similarity >= _TOLD
+
+
+def _is_repeat(pair: Pair) -> bool:
+    """Tell whether two texts are the same for sure; one that contains the other may be about more than that."""
+    return pair.kind != Kind.OVERLAP and pair.similarity >= SURE
 
 
 def _told(pair: Pair, other: Document) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def publish_document(
 
     def build() -> Publication:
         near = resemblance.look()
-        choice = assignment.choose(vector, names)
+        choice = assignment.choose(vector, names, beside=near.clusters)
         document = msgspec.structs.replace(draft, cluster_id=choice.after.cluster_id)
         return Publication(
             result={**_result(document, choice.after.name), "near_duplicates": near.found, **origin},

@@ -53,6 +53,28 @@ def test_what_is_like_nothing_else_is_alone() -> None:
     assert labels_of(vectors) == [0, 0, ALONE, ALONE]
 
 
+def test_no_text_joins_another_for_one_word_that_neither_is_about() -> None:
+    vectors = [vector for _, vector in TEXTS]
+    speech = term_vector("And so, my fellow Americans, ask not what your country can do for you.")
+    lone = unit(
+        {f"own{number}": 1.0 for number in range(40)} | {max(vectors[0], key=vectors[0].__getitem__): 1.0}
+    )
+    assert labels_of([*vectors, speech, lone])[-2:] == [ALONE, ALONE]
+
+
+def test_long_texts_that_share_some_words_by_chance_are_alone() -> None:
+    chance = random.Random(4)
+    common = [f"common{number}" for number in range(300)]
+    long = [
+        unit(
+            {f"own{text}x{number}": 1.0 for number in range(210)}
+            | dict.fromkeys(chance.sample(common, 90), 1.0)
+        )
+        for text in range(8)
+    ]
+    assert labels_of(long) == [ALONE] * 8
+
+
 def test_a_family_of_letters_is_one_topic_and_does_not_push_others_together() -> None:
     chance = random.Random(1)
     letter = " ".join(TOPICS["finance"][:2]).split()
@@ -100,21 +122,34 @@ def test_a_library_of_versions_of_one_text_is_one_topic() -> None:
 def test_each_community_is_the_topic_that_keeps_most_documents_in_place() -> None:
     labels = [0, 0, 0, 1, 1, 2]
     before = ["a", "a", "b", "b", "b", "b"]
-    assert matched(labels, before, named=[], most=9) == {0: "a", 1: "b"}
+    assert matched(labels, before, kin={}, most=9) == {0: "a", 1: "b"}
 
 
 def test_a_topic_with_a_users_name_comes_first() -> None:
     labels = [0] * 6
     before = ["a"] * 4 + ["mine"] * 2
-    assert matched(labels, before, named=["mine"], most=9) == {0: "mine"}
-    assert matched(labels, before, named=[], most=9) == {0: "a"}
+    assert matched(labels, before, kin={"mine": range(6)}, most=9) == {0: "mine"}
+    assert matched(labels, before, kin={}, most=9) == {0: "a"}
+
+
+def test_a_topic_with_a_users_name_takes_over_no_community_most_of_which_is_unlike_it() -> None:
+    labels = [0] * 6
+    before = ["a"] * 4 + ["mine"] * 2
+    assert matched(labels, before, kin={"mine": [3, 4, 5]}, most=9) == {0: "a"}
+    assert matched(labels, before, kin={"mine": [2, 3, 4, 5]}, most=9) == {0: "mine"}
+
+
+def test_all_communities_of_which_a_topic_with_a_users_name_has_most_are_that_topic() -> None:
+    labels = [0, 0, 0, 1, 1, 1]
+    before = ["mine", "mine", "mine", "mine", "mine", "a"]
+    assert matched(labels, before, kin={"mine": []}, most=9) == {0: "mine", 1: "mine"}
 
 
 def test_a_users_name_does_not_spread_over_what_it_hardly_is_part_of() -> None:
     labels = [0] * 10
     before = ["a"] * 9 + ["mine"]
-    assert matched(labels, before, named=["mine"], most=9) == {0: "a"}
+    assert matched(labels, before, kin={"mine": range(10)}, most=9) == {0: "a"}
 
 
 def test_documents_that_are_alone_or_nowhere_and_communities_too_many_match_nothing() -> None:
-    assert matched([ALONE, 0, 1], ["a", "", "b"], named=[], most=1) == {}
+    assert matched([ALONE, 0, 1], ["a", "", "b"], kin={}, most=1) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,16 @@ from chalicelib.jobs.job import Job, check_shard, new_id, now_ms
 from chalicelib.jobs.run import Run
 from chalicelib.jobs.states import Stage, State
 from chalicelib.jobs.store import JobStore
-from chalicelib.knowledge.clusters import MAX_CONCEPTS, MAX_NAME, MAX_TERMS, Centroid
+from chalicelib.knowledge.clusters import MAX_CONCEPTS, MAX_NAME, MAX_TERMS, Centroid, Share
 from chalicelib.knowledge.searchwords import question
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.documents import Document, Documents
+from chalicelib.library.moves import Member, Moves
 from chalicelib.library.removal import Removal
 from chalicelib.library.search import Filter, Found, Search
+from chalicelib.library.wholelibrary import WholeLibrary, concept_names
 from chalicelib.tasks.find_duplicates import find_duplicates
 from chalicelib.tasks.ingestion import publish_document
 from chalicelib.tasks.registry import TASKS
@@ -121,6 +123,15 @@ class Library:
         with permissions.watched(POLICIES[queue]):
             work(self.run(job))
         return self.result(job)
+
+    def add_to(self, cluster_id: str, doc_ids: Collection[str]) -> None:
+        """Put documents into a cluster, whatever they are about."""
+        moves = Moves(self.table, self.owner)
+        there = [document for document in self.documents() if document.doc_id in doc_ids]
+        for document, vector in list(WholeLibrary(self.table, self.objects, self.owner).vectors(there)):
+            if document.cluster_id != cluster_id:
+                share = Share(vector, concept_names(document))
+                moves.move([Member(doc_id=document.doc_id, share=share)], document.cluster_id, cluster_id)
 
     def clusters(self) -> list[Centroid]:
         """Return the clusters, the largest first."""

@@ -189,19 +189,40 @@ def test_an_emptied_library_leaves_no_directory() -> None:
 # --- Limits, and texts that are none ---------------------------------------------------------------------------
 
 
-def test_beyond_the_most_clusters_a_document_joins_the_nearest_or_the_one_for_all(
+def test_beyond_the_most_clusters_a_document_joins_one_that_it_is_like_or_the_one_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(assignment, "MAX_CLUSTERS", 3)
     table = MemoryTable()
     made = fill(table, 3)
-    far = unit({"word2x1": 0.02, "elsewhere": 1.0})
-    assert nearest(far, made) is None
-    choice = Assignment(table, "ann").choose(far, [])
+    choice = Assignment(table, "ann").choose(vector(2), [])
     assert choice.before is not None
     assert choice.before.cluster_id == made[1].cluster_id
-    choice = Assignment(table, "ann").choose({"nowhere": 1.0}, [])
+    far = unit({"word2x1": 0.02, "elsewhere": 1.0})
+    choice = Assignment(table, "ann").choose(far, [])
     assert (choice.before, choice.after.cluster_id) == (None, CATCH_ALL)
+
+
+def test_a_document_joins_the_cluster_of_one_that_it_nearly_repeats() -> None:
+    table = MemoryTable()
+    made = fill(table, 3)
+    gone = "01jqzqzqzqzqzqzqzqzqzqzqzq"
+    beside = [gone, made[2].cluster_id, made[1].cluster_id]
+    choice = Assignment(table, "ann").choose(vector(1), [], beside=beside)
+    assert choice.before == made[2]
+    choice = Assignment(table, "ann").choose(vector(1), [], beside=[gone, CATCH_ALL])
+    assert choice.before == made[0]
+
+
+def test_versions_of_a_document_stay_together_as_they_come() -> None:
+    library = Library()
+    first = library.add(prose(1))
+    library.add_to(first["cluster_id"], [library.add(prose(number))["doc_id"] for number in range(2, 30)])
+    assert library.add(f"{prose(1)} Second edition.")["cluster_id"] == first["cluster_id"]
+    # A larger text that has it in it may be about more.
+    whole = library.add(" ".join(prose(number) for number in (1, *range(60, 70))))
+    assert whole["cluster_id"] != first["cluster_id"]
+    assert library.unsound() == []
 
 
 def test_texts_without_words_belong_together() -> None:
