@@ -7,11 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from chalicelib.ingest.formats import FORMATS
-from chalicelib.knowledge.skill import SkillLevel
 from syncboard import clusters, documents, duplicates, library_tables, place
 from syncboard.answers import Limit, cluster_id, result, take, write
-from syncboard.options import DATA, Data, Json, Token, Url, User, console, fail, friendly, print_json
+from syncboard.options import DATA, Data, Json, Token, Url, User, console, friendly, print_json
 from syncboard.place import LOCAL_USER
 
 app = typer.Typer()
@@ -28,7 +26,9 @@ def search(
     type_: Annotated[
         str | None, typer.Option("--type", help="Only this type: pdf, markdown, audio, …")
     ] = None,
-    skill: Annotated[SkillLevel | None, typer.Option(help="Only this level.")] = None,
+    skill: Annotated[
+        str | None, typer.Option(help="Only this level: beginner, intermediate, advanced.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Added from this date or time on (ISO 8601).")] = None,
     until: Annotated[str | None, typer.Option(help="Added up to this date or time.")] = None,
     limit: Limit = 10,
@@ -39,9 +39,6 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Find documents by words; show where they stand."""
-    kinds = [kind for kind, row in FORMATS.items() if row.readable and not row.is_archive]
-    if type_ is not None and type_ not in kinds:
-        fail(f"There is no type {type_!r}; there are: {', '.join(kinds)}.")
     q = " ".join(words)
     with place.find(data=data, user=user, url=url, token=token).client() as client:
         filters = {"type": type_, "skill": skill, "since": since, "until": until}

@@ -53,16 +53,16 @@ def test_what_was_said_is_shown_with_its_time(terminal: Terminal, library: Libra
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--skill", "expert"), "intermediate"),
-        (("--type", "nosuch"), "no type 'nosuch'; there are: text, markdown"),
+        (("--skill", "expert"), "skill is one of beginner, intermediate, advanced"),
+        (("--type", "nosuch"), "type is one of text, markdown"),
     ],
 )
 def test_a_filter_that_fits_no_document_ever_is_refused(
     terminal: Terminal, words: tuple[str, ...], says: str
 ) -> None:
     done = terminal.type("search", "database", *words)
-    assert done.exit_code != 0
-    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert done.exit_code == 1
+    assert says in done.stderr
 
 
 def test_documents_are_listed_shown_and_deleted(terminal: Terminal, library: Library) -> None:
