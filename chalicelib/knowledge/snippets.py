@@ -16,13 +16,24 @@ BEFORE: Final = 60
 MAX_MARKS: Final = 20
 # Places of words that are looked at in one text.
 _MAX_PLACES: Final = 2000
+# So much of a text is looked at for a snippet: rules of tables and addresses of links are left out of it.
+_WINDOW: Final = 3 * LENGTH
+# Markdown's, which texts of pages, tables and documents have, too; and what is left of HTML.
+_MARKUP: Final = (
+    r"(?m)^[ \t]*\|?[ \t]*:?-{3,}:?[ \t]*(?:\|[ \t]*:?-{3,}:?[ \t]*)*\|?[ \t]*$"  # rules, of tables as well
+    r"|^[ \t]*(?:#{1,6}|>+|[-*+])[ \t]+"  # headings, quotations, lists
+    r"|(?:^|(?<=[ \t]))\|(?=[ \t]|$)"  # cells
+    r"|\*{2,3}\^\*{2,3}|\*{2,3}|(?<![\w*])\*(?=\w)|(?<=[\w.,!?)])\*(?![\w*])|(?<!\w)__(?=\w)|(?<=\w)__(?!\w)|`+"
+    r"|!?\[(?=[^\[\]\n]{0,200}\]\()|(?<=[^\[\n])\]\([^()\n]{0,500}\)"  # links
+    r"|<!--|-->|</?[a-zA-Z][^<>\n]{0,200}>"
+)
 MAX_SPOKEN: Final = 5
 
 
 class Snippet(NamedTuple):
     """A piece of a text."""
 
-    # The piece, line breaks as spaces.
+    # The piece: plain, in one line.
     text: str
     # Where the words that were asked for stand in it: start and end, in characters.
     marks: list[tuple[int, int]]
@@ -30,19 +41,42 @@ class Snippet(NamedTuple):
     offset: int
 
 
-def snippet(text: str, question: Question) -> Snippet:
-    """Return the `LENGTH` characters with the most different words that were asked for, a phrase first of all.
+def snippet(text: str, question: Question, *, markup: bool = True) -> Snippet:
+    """Return `LENGTH` characters with the most different words that were asked for, a phrase first of all.
 
-    The beginning of the text where none of them is found (they may stand in the title, or far behind).
+    The beginning of the text where none of them is found (they may stand in the title, or far behind). `markup`
+    is left out of it where there may be some: not in code.
     """
     folded = _aligned(text)
     places = _places(folded, question)
     start = max(0, _best(places, folded, question) - BEFORE)
     if start:
         start = text.find(" ", start, start + BEFORE) + 1 or start
-    piece = text[start : start + LENGTH]
-    marks = [(at - start, end - start) for at, end, _ in places if at >= start and end <= start + LENGTH]
-    return Snippet(re.sub(r"\s", " ", piece), marks[:MAX_MARKS], start)
+    shown, places_of = _plain(text[start : start + _WINDOW], markup=markup)
+    inside = [
+        (at - start, end - start) for at, end, _ in places if at >= start and end < start + len(places_of)
+    ]
+    moved = [(places_of[at], places_of[end]) for at, end in inside]
+    marks = [(at, end) for at, end in moved if at < end <= LENGTH]
+    return Snippet(shown[:LENGTH].rstrip(), marks[:MAX_MARKS], start)
+
+
+def _plain(piece: str, *, markup: bool) -> tuple[str, list[int]]:
+    """Return `piece` without markup and with single spaces, and where each of its places is in that."""
+    dropped = [False] * len(piece)
+    for match in re.finditer(_MARKUP, piece) if markup else ():
+        dropped[match.start() : match.end()] = [True] * len(match.group())
+    kept: list[str] = []
+    places = []
+    for letter, drop in zip(piece, dropped, strict=True):
+        places.append(len(kept))
+        if drop:
+            continue
+        if not letter.isspace():
+            kept.append(letter)
+        elif kept and kept[-1] != " ":
+            kept.append(" ")
+    return "".join(kept), [*places, len(kept)]
 
 
 def spoken(segments: Iterable[Segment], question: Question) -> list[Segment]:

@@ -208,7 +208,7 @@ class Search:
         return Hit(
             document=document,
             score=round(rank.score, 3),
-            snippet=None if text is None else snippet(text, question),
+            snippet=None if text is None else snippet(text, question, markup=document.source_type != "code"),
             passages=self._passages(document, question),
         )
 

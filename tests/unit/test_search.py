@@ -11,6 +11,8 @@ import pytest
 from chalicelib.errors import Unavailable, UploadMissing
 from chalicelib.ingest.document import Segment
 from chalicelib.jobs.job import new_id
+from chalicelib.knowledge.searchwords import question
+from chalicelib.knowledge.snippets import snippet
 from chalicelib.library import search, searchindex
 from chalicelib.library.searchindex import SearchIndex, fresh_row
 from tests.unit.libraries import WORDS, Library, counting, prose
@@ -173,6 +175,39 @@ def test_a_snippet_shows_where_the_words_stand(library: Library) -> None:
     assert marked == ["kettle", "ladder"]
     assert "\n" not in hit.snippet.text
     assert hit.snippet.offset > 500
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# Finding a kettle\n\n> It **really** whistles.", "Finding a kettle It really whistles."),
+        ("| name | use |\n| --- | :---: |\n| kettle | tea |", "name use kettle tea"),
+        (
+            "**^** *Kettles* of the [old world](https://example.org/a_b) and `new`",
+            "Kettles of the old world and new",
+        ),
+        ("- one kettle\n- 2 * 3 = 6, a_b and C*\n", "one kettle 2 * 3 = 6, a_b and C"),
+        ("<b>Kettle</b> x < 5 | y", "Kettle x < 5 y"),
+    ],
+)
+def test_a_snippet_shows_no_markup_and_marks_what_it_shows(text: str, shown: str) -> None:
+    found = snippet(text, question("kettle"))
+    assert found.text == shown
+    assert [found.text[at:end].lower().rstrip("s") for at, end in found.marks] == ["kettle"]
+
+
+def test_a_snippet_of_code_shows_what_stands_there() -> None:
+    code = "def kettle(**options):  # whistles\n    return a | b"
+    found = snippet(code, question("kettle"), markup=False)
+    assert found.text == "def kettle(**options): # whistles return a | b"
+
+
+def test_marks_stand_where_the_words_are_however_much_markup_there_is() -> None:
+    text = " ".join(f"**word{number}** [kettle](https://example.org/{number}) |" for number in range(60))
+    found = snippet(text, question("kettle"))
+    assert len(found.text) > 200
+    assert len(found.marks) > 10
+    assert {found.text[at:end] for at, end in found.marks} == {"kettle"}
 
 
 def test_a_snippet_of_a_phrase_begins_at_the_phrase(library: Library) -> None:
