@@ -158,7 +158,7 @@ def _submitted(job: Job) -> Counter[str]:
     """Return what its submission wrote beside its row: the words by which it is found, and its file."""
     source = str(job.params.get("source", ""))
     small = source.startswith(IN_ROWS)
-    return Counter(table_write=len(search.entries(job)) + small, s3_put=bool(source) and not small)
+    return Counter(table_write=len(search.entries(job)) + small, s3_put=int(bool(source) and not small))
 
 
 def _around(together: int) -> dict[str, float]:

@@ -144,6 +144,23 @@ def test_what_is_published_is_charged_by_its_size() -> None:
     assert written(params={"source": "inline/j/source"}) == written() + 8
 
 
+def test_a_file_that_was_put_is_counted_as_a_number() -> None:
+    """JSON tells `true` from 1, and who reads the answer takes neither for the other."""
+    job = Job(
+        job_id=new_id(),
+        owner="ann",
+        task="nothing",
+        queue="uploads",
+        state=State.PROCESSING,
+        stage="",
+        params={"source": "inline/j/source"},
+        created_at=1,
+        updated_at=1,
+    )
+    cost.METER.start()
+    assert type(cost.of_run(job)["requests"]["s3_put"]) is int
+
+
 def _drain() -> list[Received]:
     received = services.queues().receive("uploads", limit=10, wait=0, visibility=60)
     for message in received:
