@@ -53,8 +53,37 @@ def holds(condition: Condition, item: Item | None) -> bool:
     raise TypeError(condition)
 
 
+# DynamoDB's own limits: writes of a transaction, bytes of an item (about), and attributes that an index has for keys,
+# by their types.
+_MAX_WRITES = 100
+_MAX_ITEM = 400 * 1024
+_INDEXED = {
+    "owner": str,
+    "job_id": str,
+    "standing": str,
+    "check_shard": str,
+    "check_at": int,
+    "cluster": str,
+    "doc_id": str,
+}
+
+
+def assert_possible(item: Item) -> None:
+    """Raise AssertionError for an item that DynamoDB does not take."""
+    for name, value in item.items():
+        assert value != set(), f"{name} is a set of nothing"
+        wanted = _INDEXED.get(name, object)
+        assert isinstance(value, wanted), f"{name}={value!r} is no key of an index"
+        assert wanted is not str or value, f"{name} is a key of an index, and empty"
+    size = sum(len(value) for value in item.values() if isinstance(value, str | bytes))
+    assert size <= _MAX_ITEM, f"an item of {size:,} bytes"
+
+
 class MemoryTable:
-    """`Table` on a dictionary; copies keep callers from sharing objects with it."""
+    """`Table` on a dictionary; copies keep callers from sharing objects with it.
+
+    What DynamoDB refuses whatever the conditions is an AssertionError here: no emulator is as strict.
+    """
 
     INDEXES: ClassVar[dict[str | None, tuple[str, str]]] = {
         None: ("pk", "sk"),
@@ -94,6 +123,7 @@ class MemoryTable:
             self.items.pop(write.key, None)
             return {}
         item = write.item if isinstance(write, Put) else self._updated(write)
+        assert_possible(item)
         self.items[write.key] = copy.deepcopy(item)
         return copy.deepcopy(item)
 
@@ -136,6 +166,8 @@ class MemoryTable:
         return refused
 
     def transact(self, writes: Sequence[Act]) -> None:
+        assert 1 <= len(writes) <= _MAX_WRITES, f"{len(writes)} writes in a transaction"
+        assert len({write.key for write in writes}) == len(writes), "an item twice in a transaction"
         with self._lock:
             failed = set()
             for i, write in enumerate(writes):
