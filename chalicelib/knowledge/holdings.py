@@ -7,6 +7,7 @@ are judgement, not measurement, and are stated where they stand.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -14,6 +15,7 @@ from typing import Final
 import msgspec
 
 from chalicelib.knowledge.clusters import Centroid, is_catch_all
+from chalicelib.knowledge.minhash import PACKED_BYTES, Kind, Signature, likeness
 from chalicelib.knowledge.tokens import stem
 
 # A document is about its first concepts, and mentions the others.
@@ -34,6 +36,22 @@ _TOPICS: Final = 30
 _CONCEPTS: Final = 12
 _GAPS: Final = 10
 _MAX_TITLE: Final = 200
+# What designers fill pages with: the words that stand for it alone, and those that are Latin besides.
+_FILLING: Final = frozenset({"lorem", "ipsum"})
+_PLACEHOLDERS: Final = frozenset(
+    (
+        "dolor", "sit", "amet", "consectetur", "consetetur", "consectetuer", "adipiscing", "adipisicing",
+        "sadipscing", "elit", "elitr", "sed", "diam", "nonumy", "eirmod", "eiusmod", "tempor", "incididunt",
+        "invidunt", "ut", "labore", "et", "dolore", "magna", "aliqua", "aliquyam", "erat", "voluptua", "vero",
+        "eos", "accusam", "justo", "duo", "dolores", "ea", "rebum", "stet", "clita", "kasd", "gubergren",
+        "takimata", "sanctus", "est",
+    )
+)  # fmt: skip
+# Ends of a firm's name, and what stands before a single customer's.
+_FIRMS: Final = frozenset({"ltd", "inc", "llc", "llp", "plc", "gmbh", "corp", "sarl", "bv", "oy", "ag"})
+_PARTIES: Final = frozenset(
+    {"customer", "client", "supplier", "vendor", "buyer", "seller", "kunde", "lieferant"}
+)
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,11 +64,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     level: str
     # Names and categories, the leading one first.
     concepts: list[tuple[str, str]]
+    # What versions of it are told by: `minhash.Signature`, packed; empty where it has none.
+    signature: bytes = b""
 
     @property
     def keys(self) -> list[str]:
         """By what its concepts are found, the leading one first, each once."""
-        return list(dict.fromkeys(concept_key(name) for name, _ in self.concepts if name.strip()))
+        return list(dict.fromkeys(concept_key(name) for name, _ in self.concepts if is_knowledge(name)))
 
 
 class Concept(msgspec.Struct, kw_only=True):
@@ -91,17 +111,53 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def distinct(readings: Sequence[Reading]) -> list[Reading]:
-    """Return the documents without older versions of the same, which would count for knowledge twice."""
+    """Return the documents without older versions of the same, which would count for knowledge twice.
+
+    Versions are what the library shows as near duplicates, and documents of one topic with nearly the same concepts.
+    What a larger document has in it whole counts with that one.
+    """
     kept: list[Reading] = []
     by_cluster: dict[str, list[frozenset[str]]] = {}
-    for reading in readings:
+    repeats = _repeats(readings)
+    for place, reading in enumerate(readings):
         keys = frozenset(reading.keys)
         there = by_cluster.setdefault(reading.cluster_id, [])
-        if keys and any(len(keys & other) >= SAME * len(keys | other) for other in there):
+        same = keys and any(len(keys & other) >= SAME * len(keys | other) for other in there)
+        if same or place in repeats:
             continue
         there.append(keys)
         kept.append(reading)
     return kept
+
+
+def _repeats(readings: Sequence[Reading]) -> set[int]:
+    """Return the places of documents that nearly repeat a newer one, or are in a larger one; by their signatures."""
+    found: set[int] = set()
+    bands: dict[str, list[int]] = {}
+    signatures: dict[int, Signature] = {}
+    for place, reading in enumerate(readings):
+        if len(reading.signature) != PACKED_BYTES:
+            continue
+        signatures[place] = mine = Signature.unpack(reading.signature)
+        keys = mine.bands()
+        for other in sorted({other for key in keys for other in bands.get(key, [])} - found):
+            alike = likeness(mine, signatures[other])
+            if alike and alike.kind == Kind.OVERLAP and mine.shingles > signatures[other].shingles:
+                found.add(other)
+            elif alike:
+                found.add(place)
+                break
+        for key in keys:
+            bands.setdefault(key, []).append(place)
+    return found
+
+
+def is_knowledge(name: str) -> bool:
+    """Tell whether a concept may be learned: not what fills a page for its looks, nor who one trades with."""
+    words = re.findall(r"[^\W\d_]+", name.casefold())
+    if not words or _FILLING & set(words) or _PLACEHOLDERS.issuperset(words):
+        return False
+    return not (_FIRMS & set(words[1:]) or (len(words) > 1 and words[0] in _PARTIES and name != name.lower()))
 
 
 def covers(concepts: dict[str, Concept], name: str) -> bool:
@@ -123,7 +179,9 @@ def concepts_of(readings: Sequence[Reading]) -> dict[str, Concept]:
     """Return all concepts of the documents, by their keys."""
     found: dict[str, Concept] = {}
     for reading in readings:
-        unique = {concept_key(name): (name, category) for name, category in reading.concepts if name.strip()}
+        unique = {
+            concept_key(name): (name, category) for name, category in reading.concepts if is_knowledge(name)
+        }
         for place, (key, (name, category)) in enumerate(unique.items()):
             concept = found.setdefault(key, Concept(name=name, category=category))
             concept.mentions.append(reading)

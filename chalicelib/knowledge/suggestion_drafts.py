@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from chalicelib.knowledge import background
-from chalicelib.knowledge.holdings import Concept, Topic, concept_key, covers
+from chalicelib.knowledge.holdings import LEVELS, Concept, Topic, concept_key, covers
 from chalicelib.knowledge.suggestion_catalogue import SHAPES, Ground, Shape
 from chalicelib.knowledge.tokens import singular
 
@@ -30,6 +30,8 @@ _DESCRIBING: Final = frozenset({"sql", "html", "css", "latex", "markdown", "xml"
 _MATTERS: Final = frozenset({"concept", "field", "method", "name"})
 # A concept of several words, or one with a category of its own, names a subject better than a single word.
 _TELLING: Final = 1.6
+# A draft on what one document has counts less, like one that resembles so many chosen before.
+_THIN: Final = 2
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,17 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
         named = [self.subject, self.part, *([self.other] if self.other else [])]
         return list({concept_key(concept.name): concept for concept in named}.values())
 
+    @property
+    def words(self) -> dict[str, str]:
+        """What its shape's placeholders stand for."""
+        other = self.other.name if self.other else ""
+        return {"subject": self.subject.name, "part": self.part.name, "other": other}
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.shape.title.format(**self.words)
+
 
 # --- Filling shapes ------------------------------------------------------------------------------------------
 
@@ -63,7 +76,8 @@ def cluster_drafts(topics: Sequence[Topic], concepts: dict[str, Concept]) -> Ite
         for shape in _shapes("cluster"):
             if len(topic.levels) < shape.levels:
                 continue
-            if (draft := _filled(shape, topic, there)) and _rests_on(draft) >= LEAST_DOCUMENTS:
+            draft = _filled(shape, topic, there)
+            if draft and _rests_on(draft) and len(_levels(draft)) >= shape.levels:
                 yield draft
 
 
@@ -119,16 +133,39 @@ def _together(one: Concept, other: Concept, topic: Topic) -> bool:
     return any(reading.doc_id in ids for reading in one.mentions)
 
 
-def _rests_on(draft: Draft) -> int:
-    """Return how many documents of its topics have any of its concepts."""
+def _rests_on(draft: Draft) -> bool:
+    """Tell whether two documents of its topics have any of its concepts, and two each of those that are compared."""
     ids = [topic.cluster.cluster_id for topic in draft.topics]
-    return len({reading.doc_id for concept in draft.concepts for reading in concept.within(ids)})
+    rivals = [draft.part, draft.other] if draft.shape.pair and draft.other else []
+    if any(len(concept.mentions) < LEAST_DOCUMENTS for concept in rivals):
+        return False
+    documents = {reading.doc_id for concept in draft.concepts for reading in concept.within(ids)}
+    return len(documents) >= LEAST_DOCUMENTS
+
+
+def _is_thin(draft: Draft) -> bool:
+    """Tell whether a subject, or the other topic's, is one document's in its topic."""
+    subjects = (
+        [draft.subject, draft.other] if draft.shape.ground == "bridge" and draft.other else [draft.subject]
+    )
+    return any(
+        len(subject.within([topic.cluster.cluster_id])) < LEAST_DOCUMENTS
+        for subject, topic in zip(subjects, draft.topics, strict=True)
+    )
+
+
+def _levels(draft: Draft) -> set[str]:
+    """Return the levels of the documents that a draft stands on."""
+    ids = [topic.cluster.cluster_id for topic in draft.topics]
+    there = {reading.level for concept in draft.concepts for reading in concept.within(ids)}
+    return there & set(LEVELS)
 
 
 def bridge_drafts(topics: Sequence[Topic], concepts: dict[str, Concept]) -> list[Draft]:
     """Return drafts for the pairs of topics that share most, where each side has the shared one with its own."""
     found: list[tuple[int, Draft]] = []
-    for first, second in combinations(topics, 2):
+    several = [topic for topic in topics if len(topic.readings) >= LEAST_DOCUMENTS]
+    for first, second in combinations(several, 2):
         shared = [key for key in first.concepts if key in second.concepts]
         own = [
             [concepts[key] for key in topic.concepts if key not in shared and _stands(concepts[key])]
@@ -183,12 +220,17 @@ def best_of(drafts: Sequence[Draft], concepts: dict[str, Concept], number: int) 
     def worth(draft: Draft) -> float:
         again = shapes[draft.shape.key] + max(clusters[topic.cluster.cluster_id] for topic in draft.topics)
         again += 2 * subjects[_subject_key(draft)]
+        again += _THIN * _is_thin(draft)
         return draft.shape.weight * (0.5 + coverage_of(draft, concepts)) / (1 + again)
 
     while left and len(chosen) < number:
         best = max(left, key=worth)
         same = (best.shape.key, _subject_key(best))
-        left = [draft for draft in left if (draft.shape.key, _subject_key(draft)) != same]
+        left = [
+            draft
+            for draft in left
+            if (draft.shape.key, _subject_key(draft)) != same and draft.title != best.title
+        ]
         chosen.append(best)
         shapes[best.shape.key] += 1
         subjects[_subject_key(best)] += 1

@@ -83,11 +83,7 @@ def _suggestion(draft: Draft, concepts: dict[str, Concept], gaps: Sequence[Conce
     missing = _missing(draft, concepts, gaps)
     level = _complexity(draft)
     resources = _resources(draft)
-    words = {
-        "subject": draft.subject.name,
-        "part": draft.part.name,
-        "other": draft.other.name if draft.other else "",
-    }
+    words = draft.words
 
     def fill(template: str) -> str:
         text = template.format(**words)

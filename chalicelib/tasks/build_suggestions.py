@@ -71,4 +71,5 @@ def _reading(document: Document) -> Reading:
         cluster_id=document.cluster_id,
         level=document.skill_level,
         concepts=[(str(concept["name"]), str(concept["category"])) for concept in document.concepts],
+        signature=document.signature,
     )

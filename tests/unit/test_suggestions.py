@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from chalicelib.errors import InvalidRequest
 from chalicelib.knowledge.clusters import founded, joined
-from chalicelib.knowledge.holdings import concepts_of, covers
+from chalicelib.knowledge.holdings import concepts_of, covers, distinct, is_knowledge
+from chalicelib.knowledge.minhash import signature
 from chalicelib.knowledge.suggestion_catalogue import SHAPES
 from chalicelib.knowledge.suggestions import Reading, suggest
 from chalicelib.tasks.build_suggestions import generate_build_suggestions
 from tests.unit.conftest import Api
 from tests.unit.labelled_texts import TOPICS
-from tests.unit.libraries import Library, counting
+from tests.unit.libraries import Library, counting, prose
 
 FIELDS = {
     "title", "description", "feasibility", "effort_estimate", "complexity_level", "required_skills",
@@ -126,6 +128,81 @@ def test_versions_of_a_document_count_once() -> None:
     without = suggest(topic, READINGS[:3], number=1)  # type: ignore[arg-type]
     found = suggest(topic, [*READINGS[:3], *again], number=1)  # type: ignore[arg-type]
     assert found["suggestions"] == without["suggestions"]
+
+
+def signed(text: str, number: int, cluster: str, *names: str, level: str = "beginner") -> Reading:
+    """Return what is known of a document with this text."""
+    packed = signature(text)
+    assert packed
+    return msgspec.structs.replace(reading(number, cluster, *names, level=level), signature=packed.pack())
+
+
+def test_versions_are_told_by_what_the_library_tells_near_duplicates_by() -> None:
+    mail = prose(1)
+    same = [
+        signed(mail, 1, "c1", "attachment", "email"),
+        signed(f"{mail} Read by Bob.", 2, "c2", "attachment", "email"),
+        signed(prose(2), 3, "c1", "tide", "pier"),
+    ]
+    assert [read.doc_id for read in distinct(same)] == ["d1", "d3"]
+    assert suggest(clusters(("c1", 2), ("c2", 1)), same, number=10)["suggestions"] == []  # type: ignore[arg-type]
+    other = [*same, signed(prose(3), 4, "c1", "attachment", "email")]
+    assert suggest(clusters(("c1", 3), ("c2", 1)), other, number=10)["suggestions"]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_a_larger_document_has_in_it_counts_with_that_one(order: int) -> None:
+    both = [
+        signed(prose(1), 1, "c1", "tide"),
+        signed(f"{prose(1)} {prose(2, 50)}", 2, "c1", "tide", "pier"),
+    ]
+    assert [read.doc_id for read in distinct(both[::order])] == ["d2"]
+
+
+def test_a_course_stands_on_documents_of_several_levels() -> None:
+    same = [reading(n, "c1", "harbour", "tide") for n in range(3)]
+    other = reading(3, "c1", "crane", "cable", level="advanced")
+    titles = str(suggest(clusters(("c1", 4)), [*same, other], number=10))  # type: ignore[arg-type]
+    assert "a course from first steps" not in titles
+    other = reading(3, "c1", "harbour", "tide", level="advanced")
+    titles = str(suggest(clusters(("c1", 4)), [*same, other], number=10))  # type: ignore[arg-type]
+    assert "a course from first steps" in titles
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Lorem ipsum dolor", "consetetur sadipscing elitr", "customer Bluebell bakery Ltd", "Bluebell Bakery Ltd",
+     "Northwind GmbH", "Customer Bluebell", "2026"],
+)  # fmt: skip
+def test_no_idea_comes_from_filling_or_from_one_customers_name(name: str) -> None:
+    assert not is_knowledge(name)
+    found = suggest(clusters(("c1", 4)), [reading(n, "c1", name, "tide") for n in range(4)], number=10)  # type: ignore[arg-type]
+    assert found["suggestions"]
+    assert name not in str([(one["title"], one["evidence"]) for one in found["suggestions"]])
+
+
+@pytest.mark.parametrize(
+    "name", ["customer support", "labore", "dolor crónico", "AG", "Ltd", "数据库", "inc"]
+)
+def test_other_words_are_knowledge(name: str) -> None:
+    assert is_knowledge(name) is (name != "labore")
+
+
+def test_two_compared_are_each_in_two_documents_at_least() -> None:
+    lists = [reading(n, "c1", "Python/language", "sorting") for n in range(3)]
+    once = [*lists, reading(3, "c1", "Python/language", "Rust/language")]
+    assert "against" not in str(suggest(clusters(("c1", 4)), once, number=10)["suggestions"])  # type: ignore[arg-type]
+    twice = [*once, reading(4, "c1", "Rust/language", "heap")]
+    assert "Python against Rust" in str(suggest(clusters(("c1", 5)), twice, number=10)["suggestions"])  # type: ignore[arg-type]
+
+
+def test_no_title_comes_twice() -> None:
+    two = [
+        *(reading(n, "c1", "bread", "oven") for n in range(3)),
+        *(reading(n, "c2", "bread", "flour") for n in range(3, 6)),
+    ]
+    titles = [one["title"] for one in suggest(clusters(("c1", 3), ("c2", 3)), two, number=10)["suggestions"]]  # type: ignore[arg-type]
+    assert len(set(titles)) == len(titles)
 
 
 def test_what_never_stands_together_is_not_joined() -> None:
