@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import threading
@@ -65,6 +66,14 @@ class Console:
         self._screen = screen
         self._colour = screen.isatty()
         self._lock = threading.Lock()
+
+    def take_own_lines(self) -> None:
+        """Have this process's own log lines come here."""
+        from chalicelib.logs import logger  # late: it reads the settings
+
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setStream(self)
 
     def line(self, raw: str) -> None:
         """Take one line of JSON, or anything that a library prints."""

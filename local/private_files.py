@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import tempfile
@@ -30,6 +31,11 @@ def secret_file(data: Path) -> Path:
     finally:
         Path(name).unlink()
     return path
+
+
+def signing_secret(jwt_secret: Path) -> str:
+    """Derive the key that signs forms and links from the installation's one secret."""
+    return hashlib.sha256(b"forms and links\n" + jwt_secret.read_bytes()).hexdigest()
 
 
 def write_private(path: Path, text: str) -> None:

@@ -6,17 +6,13 @@ With `AWS_ENDPOINT_URL` set it uses that emulator instead of starting one.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import logging
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Final, Self
 
 import msgspec
@@ -30,7 +26,7 @@ from local.emulator import LOCK_FILE, Emulator, EmulatorError, EmulatorInUse, Em
 from local.environments import EnvironmentFailed, ensure_environment
 from local.outputs import DeploymentError
 from local.private_files import secret_file as secret_file
-from local.private_files import write_private
+from local.private_files import signing_secret, write_private
 from local.restarts import Restarts
 from local.worker_process import WorkerProcess
 
@@ -173,7 +169,7 @@ class Stack:
         )
         if self._emulator:
             # Signs forms and links, which the gateway checks: an installation's own, where "test" is everybody's.
-            os.environ["AWS_SECRET_ACCESS_KEY"] = _signing_secret(secret_file(self.data))
+            os.environ["AWS_SECRET_ACCESS_KEY"] = signing_secret(secret_file(self.data))
             os.environ.setdefault("SYNCBOARD_MAX_UPLOAD_BYTES", str(EMBEDDED_MAX_UPLOAD))
         # An import may have read them already (the logger asks for its level): that was before they were made.
         settings.get.cache_clear()
@@ -203,7 +199,7 @@ class Stack:
             )
         except (OSError, OverflowError, UnicodeError) as error:
             raise StackError(why_not_bound(self.options.host, self.options.port, error)) from None
-        _log_to(self.console)
+        self.console.take_own_lines()
         thread = threading.Thread(target=self._gateway.serve_forever, name="gateway", daemon=True)
         thread.start()
         self._exit.callback(self._gateway.server_close)
@@ -298,36 +294,3 @@ class Stack:
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)  # each leads a session of its own
-
-
-@contextlib.contextmanager
-def stop_on_signals(stack: Stack) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop the stack cleanly; a second one ends its children and this process at once."""
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if stack.stopping:
-            stack.kill()
-            # Not by the signal's default action: the first process of a container has none.
-            os._exit(128 + number)
-        stack.stop()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _signing_secret(jwt_secret: Path) -> str:
-    """Derive the key that signs forms and links from the installation's one secret."""
-    return hashlib.sha256(b"forms and links\n" + jwt_secret.read_bytes()).hexdigest()
-
-
-def _log_to(console: Console) -> None:
-    """Send this process's own log lines to the console."""
-    from chalicelib.logs import logger
-
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(console)

@@ -61,7 +61,8 @@ def up(
     ] = "local",
 ) -> None:
     """Serve API and page with emulator and worker, until Ctrl-C."""
-    from local.stack import Stack, StackError, StackOptions, stop_on_signals
+    from local.stack import Stack, StackError, StackOptions
+    from local.stop_signals import stop_on_signals
 
     stack = Stack(
         StackOptions(

@@ -28,7 +28,8 @@ from local.emulator import EmulatorError, EmulatorLostState
 from local.outputs import DeploymentError
 from local.restarts import WELL_SECONDS, Restarts
 from local.sessions import Session
-from local.stack import Stack, StackError, StackOptions, stop_on_signals
+from local.stack import Stack, StackError, StackOptions
+from local.stop_signals import stop_on_signals
 from local.worker_process import WorkerProcess
 
 ENDPOINT = "http://127.0.0.1:9"
