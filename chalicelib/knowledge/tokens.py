@@ -21,6 +21,7 @@ SAMPLE_CHARS: Final = HEAD_CHARS + WINDOWS * (WINDOW_CHARS + len("\n\n"))
 # at a space, or, where there is none for so long, anywhere.
 _PIECE: Final = re.compile(r"(?s).{1,1000}(?:\s|\Z)|.{1,1000}")
 
+_SPACE: Final = re.compile(r"\s")
 # Longer tokens are data (hashes, base64, minified code), not words.
 MAX_TOKEN: Final = 40
 
@@ -110,8 +111,23 @@ def sample(text: str) -> Sample:
         return Sample(text, False)
     stride = rest // WINDOWS
     starts = [HEAD_CHARS + i * stride + (stride - WINDOW_CHARS) // 2 for i in range(WINDOWS)]
-    parts = [text[:HEAD_CHARS], *(text[start : start + WINDOW_CHARS] for start in starts)]
-    return Sample("\n\n".join(parts), True)
+    parts = [_whole_words(text, start, start + WINDOW_CHARS) for start in starts]
+    return Sample("\n\n".join([_whole_words(text, 0, HEAD_CHARS), *parts]), True)
+
+
+def _whole_words(text: str, start: int, end: int) -> str:
+    """Return `text[start:end]` without the parts of words at its edges, which would count as words of their own.
+
+    Where there is no space nearby, as in scripts without any, it is cut all the same.
+    """
+    piece = text[start:end]
+    if start and not text[start - 1].isspace() and (first := _SPACE.search(piece, 0, MAX_TOKEN)):
+        piece = piece[first.end() :]
+    if end < len(text) and not text[end].isspace():
+        edge = len(piece) - MAX_TOKEN
+        spaces = [match.start() for match in _SPACE.finditer(piece, max(0, edge))]
+        piece = piece[: spaces[-1]] if spaces else piece
+    return piece
 
 
 def clean(text: str) -> str:

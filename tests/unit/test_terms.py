@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import subprocess
 import sys
 import time
@@ -139,6 +140,17 @@ def test_a_short_text_is_read_whole_and_a_long_one_is_sampled_over_its_length() 
     assert len(part.text) < 160_000
     assert part.text.startswith("000000000\n")
     assert any(line.startswith("0009") for line in part.text.splitlines())
+
+
+def test_no_word_is_cut_at_the_edges_of_a_sample() -> None:
+    words = ("lorem", "ipsum", "dolorem", "consectetur", "é")
+    chance = random.Random(1)
+    text = " ".join(chance.choice(words) for _ in range(90_000))
+    part = sample(text)
+    assert part.sampled
+    assert set(part.text.split()) == set(words)
+    assert len(part.text) > 140_000
+    assert len(sample("海" * 400_000).text) == 150_000 + 10 * len("\n\n")  # no spaces: cut all the same
 
 
 @pytest.mark.parametrize("unit", ["a", "<a ", "[", "x@", "学", "\\a["])
