@@ -128,7 +128,7 @@ class JobStore:
                 State.PROCESSING,
                 sources={State.PROCESSING},
                 when=(Equals("dispatch", lease.dispatch), Equals("run", "")),
-                fields={**lease.fields(), "stage": Stage.STARTING},
+                fields={**lease.fields(), "stage": Stage.STARTING, "message": "Starting"},
                 note=lease.worker,
                 attempt=job.attempt,
             )

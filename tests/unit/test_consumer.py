@@ -337,15 +337,15 @@ def test_a_hop_goes_on_in_another_queue_within_the_same_attempt(engine: Engine) 
     assert (between.attempt, between.hops, between.dispatch) == (1, 1, 2)
     assert (between.stage, between.worker) == ("queued", "")
     assert engine.left() == 0
-    stages: list[str] = []
+    stages: list[tuple[str, str]] = []
 
     def go_on(taken: Job, _beat: object) -> Outcome:
-        stages.append(engine.row(job).stage)
+        stages.append((engine.row(job).stage, engine.row(job).message))
         return engine.publish(taken)
 
     engine.work = go_on
     engine.deliver(queue="uploads-ocr")
-    assert stages == ["starting"]
+    assert stages == [("starting", "Starting")]
     row = engine.row(job)
     assert (row.state, row.attempt) == (State.SUCCESS, 1)
     assert [run.run for run in engine.runs] == sorted({run.run for run in engine.runs})
