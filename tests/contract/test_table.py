@@ -13,6 +13,7 @@ from chalicelib.aws.expressions import (
     Delete,
     Equals,
     Fewer,
+    Item,
     OneOf,
     Present,
     Put,
@@ -270,3 +271,69 @@ def test_a_large_partition_is_paged_like_a_small_one(
     names = [f"{number:03}" for number in expected]
     found = query_all(table, ("pk", "L"), sort=sort, limit=7, forward=forward)
     assert [item["sk"] for item in found] == (names if forward else names[::-1])
+
+
+def marked(number: int, **fields: Any) -> Item:
+    """Return an item of the indexes by_owner, by_cluster and by_check; a field that is None is left out."""
+    name = f"{number:03}"
+    keys = {"owner": "ann", "job_id": name, "cluster": "ann#c", "doc_id": name}
+    item = {"pk": f"JOB#{name}", "sk": "JOB", **keys, "check_shard": "CHECK#0", "check_at": number}
+    return {key: value for key, value in (item | fields).items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("index", "partition", "sort", "expected"),
+    [
+        ("by_owner", ("owner", "ann"), None, range(200)),
+        ("by_owner", ("owner", "ann"), ("job_id", "begins_with", "1"), range(100, 200)),
+        ("by_owner", ("owner", "ann"), ("job_id", "between", ("050", "080")), range(50, 81)),
+        ("by_cluster", ("cluster", "ann#c"), ("doc_id", ">=", "150"), range(150, 200)),
+        # Numbers: 9 comes before 10.
+        ("by_check", ("check_shard", "CHECK#0"), ("check_at", "<=", 110), range(111)),
+    ],
+)
+def test_a_large_index_is_paged_like_a_small_one_whatever_was_changed_in_it(
+    table: Table,
+    index: str,
+    partition: tuple[str, str],
+    sort: tuple[str, str, Any] | None,
+    expected: range,
+) -> None:
+    def pages(*, forward: bool = True) -> list[int]:
+        found = query_all(table, partition, index=index, sort=sort, limit=9, forward=forward)
+        return [int(item["pk"].removeprefix("JOB#")) for item in found]
+
+    def change(number: int, item: Item) -> None:
+        keys = {
+            name: item[name] for name in ("owner", "job_id", "cluster", "doc_id", "check_shard", "check_at")
+        }
+        update = Update(key=(f"JOB#{number:03}", "JOB"), set=keys)
+        if number % 2:
+            table.write(update)
+        else:
+            table.transact([update])
+
+    elsewhere = {"owner": "bob", "cluster": "bob#c", "check_shard": "CHECK#1"}
+    table.put_many([marked(number) for number in range(0, 100, 2)])
+    # At another place, in another partition, in none, and too many.
+    table.put_many([marked(number, job_id="x", doc_id="x", check_at=999) for number in range(100, 105)])
+    table.put_many([marked(number, **elsewhere) for number in range(105, 110)])
+    table.put_many([marked(number, **dict.fromkeys(elsewhere)) for number in range(110, 115)])
+    table.put_many([marked(number) for number in range(200, 260)])
+    pages()  # whoever remembers an order has to mend it now
+    table.put_many([marked(number) for number in (*range(1, 100, 2), *range(115, 200))])
+    for number in range(100, 115):
+        change(number, marked(number))
+    for number in range(200, 203):
+        table.write(Delete(key=(f"JOB#{number}", "JOB")))
+        table.write(Update(key=(f"JOB#{number + 3}", "JOB"), remove=tuple(elsewhere)))
+    table.put_many([marked(number, **elsewhere) for number in range(206, 260)])
+    assert pages() == list(expected)
+    assert pages(forward=False) == list(expected)[::-1]
+
+    # As many items as before, at other places.
+    first, last = expected[0], expected[-1]
+    change(first, marked(last))
+    change(last, marked(first))
+    assert pages() == [last, *expected[1:-1], first]
+    assert pages(forward=False) == [first, *expected[-2:0:-1], last]
