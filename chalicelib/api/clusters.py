@@ -160,7 +160,7 @@ def compact_clusters() -> Response:
 def delete_cluster(cluster_id: str) -> Response:
     """Have a topic taken apart; answer with the job. Its documents stay.
 
-    Each joins the topic that it is next most like; those like none join "Untitled", the one topic that can't be
+    Each joins the topic that it is next most like; those like none join "Other", the one topic that can't be
     deleted (409). The topic is listed until its last document has left it.
     """
     request, owner = routes.current_request, routes.owner

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -45,6 +46,8 @@ MAX_CLUSTERS: Final = 1000
 # The cluster of texts without words, and of those that are like nothing else where there may be no further cluster.
 # Nothing joins it for likeness.
 CATCH_ALL: Final = "0" * 26
+OTHER: Final = "Other"
+# What a cluster of documents without concepts is called.
 UNTITLED: Final = "Untitled"
 
 
@@ -139,8 +142,21 @@ def gathered(cluster_id: str, shares: Sequence[Share], *, version: int = 1) -> C
     empty = Centroid(
         cluster_id=cluster_id, name="", size=0, version=version - 1, weights={}, concept_counts={}
     )
-    made = with_shares(empty, shares)
+    made = with_shares(empty, _central_first(shares))
     return msgspec.structs.replace(made, name=own_name(made))
+
+
+def _central_first(shares: Sequence[Share]) -> list[Share]:
+    """Return documents by how like all the others they are; of equals, those with more terms first."""
+    sums: Counter[str] = Counter()
+    for share in shares:
+        sums.update(share.vector)
+
+    def rank(share: Share) -> tuple[float, int]:
+        alike = sum(weight * sums[term] for term, weight in share.vector.items())
+        return (-round(alike, _PLACES), -len(share.vector))
+
+    return sorted(shares, key=rank)
 
 
 def joined(centroid: Centroid, vector: Mapping[str, float], concepts: Sequence[str]) -> Centroid:
@@ -218,7 +234,7 @@ def own_name(centroid: Centroid, background_shares: Mapping[str, float] | None =
     if centroid.named_by_user:
         return centroid.name
     if is_catch_all(centroid):
-        return UNTITLED
+        return OTHER
     return cluster_name(centroid.concept_counts, centroid.size, background_shares)
 
 
@@ -230,7 +246,8 @@ def cluster_name(
     `background_shares` gives the share of all the library's documents that have a concept; where it is silent,
     general English decides. Lift is a concept's share in the cluster over that share, on a logarithmic scale.
     Two concepts where no single one is in half of the cluster. Counts come with the leading concepts first, and
-    a later one weighs less: without that, a cluster of one document is named after its rarest word.
+    a later one weighs less: without that, a cluster of one document is named after its rarest word. Where no concept
+    is in two documents, the first names the cluster: that of the document that is most like all (`gathered`).
     """
     shares = background_shares or {}
     least = max(1.0, MIN_SHARE * size)
@@ -242,6 +259,8 @@ def cluster_name(
         for place, (name, count) in enumerate(concept_counts.items())
         if count >= least
     }
+    if size > 1 and max(concept_counts.values(), default=0) == 1:
+        scored = dict(list(scored.items())[:1])
     names = heapq.nlargest(2, scored, key=lambda name: scored[name])
     if not names:
         return UNTITLED

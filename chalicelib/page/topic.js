@@ -124,7 +124,7 @@ function deletion(cluster, address, isOpen) {
           el("p", {
             text:
               `No document is deleted: its ${count(cluster.size, "document")} join the topics that they are next most ` +
-              "like, or “Untitled” if they are like none. The topic and its name are gone.",
+              "like, or “Other” if they are like none. The topic and its name are gone.",
           }),
         ],
         action: "Take apart",

@@ -187,7 +187,7 @@ def test_a_topic_is_taken_apart_and_a_document_deleted_after_a_question(
         page.get_by_role("main").get_by_role("listitem").get_by_role("heading").get_by_role("link").click()
         page.get_by_role("button", name="Take apart…").click()
         page.get_by_role("dialog").get_by_role("button", name="Take apart").click()
-        expect(page.get_by_role("link", name="Untitled")).to_be_visible(timeout=JOB_MS)
+        expect(page.get_by_role("link", name="Other", exact=True)).to_be_visible(timeout=JOB_MS)
         go(page, "Documents")
         page.get_by_role("main").get_by_role("listitem").get_by_role("link").first.click()
         page.get_by_role("button", name="Delete").click()

@@ -230,7 +230,7 @@ def test_texts_without_words_belong_together() -> None:
     for number in range(30):
         library.add(f"{number} 12345 .,;:- the and of " * 3)
     (only,) = library.clusters()
-    assert (only.size, only.name, only.cluster_id) == (30, "Untitled", CATCH_ALL)
+    assert (only.size, only.name, only.cluster_id) == (30, "Other", CATCH_ALL)
     assert library.unsound() == []
 
 

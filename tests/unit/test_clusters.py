@@ -9,15 +9,17 @@ from chalicelib.knowledge.clusters import (
     MAX_CONCEPTS,
     MAX_TERMS,
     Centroid,
+    Share,
     cluster_name,
     founded,
+    gathered,
     joined,
     left,
     nearest,
     similarity,
     threshold_for,
 )
-from chalicelib.knowledge.terms import term_vector
+from chalicelib.knowledge.terms import term_vector, unit
 from tests.unit.labelled_texts import TOPICS, adjusted_rand_index, clustering
 
 BREAD = term_vector("Knead the bread dough of flour, water, salt and yeast, and bake the loaf.")
@@ -128,6 +130,20 @@ def test_a_name_is_frequent_here_and_rare_elsewhere() -> None:
 
 def test_two_concepts_name_a_cluster_where_none_is_in_half_of_it() -> None:
     assert cluster_name({"comet": 3, "nebula": 2}, 8).count(",") == 1
+
+
+def test_a_cluster_that_shares_no_concept_is_named_after_its_most_typical_document() -> None:
+    typical = Share(unit({"oven": 1.0, "bread": 1.0, "flour": 1.0}), ["sourdough bread", "loaf"])
+    others = [Share(unit({word: 1.0, f"own{word}": 1.0}), [f"{word} kvass"]) for word in ("oven", "bread")]
+    for shares in ([typical, *others], [*others, typical]):
+        assert gathered("c", shares).name == "Sourdough bread"
+    # Of two, each as like the other: the one that says more.
+    assert gathered("c", [others[0], typical]).name == "Sourdough bread"
+
+
+def test_a_cluster_of_documents_that_come_one_by_one_and_share_no_concept_keeps_the_firsts() -> None:
+    cluster = joined(founded("c", BREAD, ["loaf", "oven"]), LOAF, ["xylophone quartet"])
+    assert cluster.name == "Loaf"
 
 
 def test_a_cluster_without_concepts_is_untitled_and_a_rare_concept_names_nothing() -> None:

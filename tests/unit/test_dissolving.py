@@ -61,7 +61,7 @@ def test_documents_join_what_they_are_like_and_else_the_topic_for_all(library: L
             dissolve(library, other.cluster_id)
     outside = clusters.require(CATCH_ALL)
     assert outside.size == 10
-    assert outside.name == "Untitled"
+    assert outside.name == "Other"
     assert library.unsound() == []
     # What was deleted does not come back with the next document.
     assert {one.cluster_id for one in library.clusters()} == {CATCH_ALL, first["cluster_id"]}
