@@ -12,6 +12,9 @@ versions. Of documents that nearly repeat each other one stands for all: else ea
 of each of 40 texts: .26, so .95). A community that falls into clear parts by itself is split: a large family makes it
 put other topics together. Communities that are as like each other as each is in itself are one: it cuts a large
 family into pieces. bench/clusters.py measures all of it.
+
+Better a topic of one than one of strangers: so an edge has to rest on more than what long texts share by chance, or
+short ones in one word, and who is like a single member of a community is none.
 """
 
 from __future__ import annotations
@@ -46,6 +49,10 @@ _RESOLUTION: Final = 1.5
 _PART_RESOLUTION: Final = 0.7
 _CLEAR: Final = 0.35
 _DIVISIBLE: Final = 6
+# A document whose mean likeness with the others of its community is below this share of the weakest edge is none of
+# it: it came by one neighbour. Larger communities than this are not looked at, for there each has edges enough.
+_COHESION: Final = 0.7
+_CHAINED: Final = 30
 # Two communities are one where documents of both are alike by this share of what documents of one are, on average.
 _SAME: Final = 0.7
 _SEED: Final = 1
@@ -130,9 +137,29 @@ def _communities(matrix: Matrix, on_progress: Callable[[float], None]) -> list[i
     graph.remove_nodes_from([node for node, degree in list(graph.degree()) if not degree])
     parts = [part for community in _louvain(graph, _RESOLUTION) for part in _parts(graph, community)]
     for label, members in enumerate(_united(matrix, [sorted(part) for part in parts])):
-        for row in members:
+        for row in _held_together(matrix, members):
             labels[row] = label
     return labels
+
+
+def _held_together(matrix: Matrix, members: list[int]) -> list[int]:
+    """Return the members of a community without those that are like one other member, and hardly like the rest."""
+    if not 2 < len(members) <= _CHAINED:
+        return members
+    rows = matrix[members]
+    likeness = (rows @ rows.T).toarray()
+    np.fill_diagonal(likeness, 0.0)
+    least = _least(np.diff(rows.indptr))
+    np.fill_diagonal(least, 0.0)
+    kept = likeness.sum(axis=1) >= _COHESION * least.sum(axis=1)
+    held = [row for row, stays in zip(members, kept.tolist(), strict=True) if stays]
+    return held if len(held) > 1 else []
+
+
+def _least(terms: Any, others: Any = None) -> Any:
+    """Return the weight of the weakest edge between rows with so many terms and others, each with each by default."""
+    shorter = np.minimum(terms[:, None], terms[None, :] if others is None else others)
+    return _LEAST + _LEAST_A_TERM * shorter
 
 
 def _louvain(graph: Graph, resolution: float) -> list[set[int]]:
@@ -230,8 +257,7 @@ def _edges(matrix: Matrix, start: int) -> tuple[list[int], list[int], list[float
     weights = np.take_along_axis(likeness, columns, axis=1)
     best = np.sort(weights, axis=1)[:, -_BEST:].mean(axis=1, keepdims=True)
     terms = np.diff(matrix.indptr)
-    least = _LEAST + _LEAST_A_TERM * np.minimum(terms[columns], terms[own + start][:, None])
-    strong = (weights >= least) & (weights >= _BESIDE_BEST * best)
+    strong = (weights >= _least(terms[own + start], terms[columns])) & (weights >= _BESIDE_BEST * best)
     rows, columns, weights = np.nonzero(strong)[0] + start, columns[strong], weights[strong]
     shared = (matrix[rows].multiply(matrix[columns]) > 0).sum(axis=1)
     telling = (shared > 1) | (weights >= _LEAST_OF_ONE)

@@ -75,6 +75,18 @@ def test_long_texts_that_share_some_words_by_chance_are_alone() -> None:
     assert labels_of(long) == [ALONE] * 8
 
 
+def test_what_is_like_one_member_alone_is_none_of_the_topic() -> None:
+    chance = random.Random(6)
+    words = [f"topic{number}" for number in range(16)]
+    topic = [unit(dict.fromkeys([*chance.sample(words, 10), f"own{text}"], 1.0)) for text in range(6)]
+    # It shares two words with the last one, which have nothing to do with the topic.
+    link = {"aside1": 0.8, "aside2": 0.8}
+    last = unit(dict.fromkeys(chance.sample(words, 10), 1.0) | link)
+    stranger = unit({f"other{number}": 1.0 for number in range(10)} | link)
+    labels = labels_of([*topic, last, stranger])
+    assert labels == [0] * 7 + [ALONE]
+
+
 def test_a_family_of_letters_is_one_topic_and_does_not_push_others_together() -> None:
     chance = random.Random(1)
     letter = " ".join(TOPICS["finance"][:2]).split()
