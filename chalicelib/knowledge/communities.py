@@ -9,7 +9,7 @@ the weak).
 
 Three steps set right what Louvain's method is known to do where sizes differ much, or where documents come in
 versions. Of documents that nearly repeat each other one stands for all: else each family is a topic (three versions
-of each of 40 texts: .26, so .95). A community that falls into clear parts by itself is split: a large family makes it
+of each of 40 texts: .26, so .81). A community that falls into clear parts by itself is split: a large family makes it
 put other topics together. Communities that are as like each other as each is in itself are one: it cuts a large
 family into pieces. bench/clusters.py measures all of it.
 

@@ -26,7 +26,7 @@ def test_a_small_library_falls_into_its_topics_whatever_the_order() -> None:
         shuffled = list(TEXTS)
         random.Random(seed).shuffle(shuffled)
         scores.append(quality(shuffled))
-    assert min(scores) >= 0.85  # measured: 0.94
+    assert min(scores) >= 0.85  # measured: 0.89
     # Better than what streaming makes of them.
     assert sum(scores) / 5 > sum(clustering(seed)[0] for seed in range(5)) / 5 + 0.05
 
@@ -121,7 +121,7 @@ def test_versions_of_documents_do_not_tear_topics_apart() -> None:
                 words = text.split()
                 chance.shuffle(words)
                 documents.append((topic, term_vector(" ".join(words[: int(len(words) * 0.8)]))))
-    assert quality(documents) >= 0.85  # measured: 0.95; without the step for versions 0.26
+    assert quality(documents) >= 0.85  # without the step for versions 0.26
 
 
 def test_a_library_of_versions_of_one_text_is_one_topic() -> None:
