@@ -72,7 +72,8 @@ def submit(
 
 def _check(what: Sequence[str]) -> None:
     """Say what is neither there nor a link before anything is sent."""
-    missing = [name for name in what if not is_link(name) and not Path(name).exists()]
+    # An empty name would be the folder that one stands in.
+    missing = [name or "''" for name in what if not is_link(name) and not (name and Path(name).exists())]
     if strange := [name for name in missing if "://" in name]:
         fail(f"Only links with http or https are fetched: {', '.join(strange)}.")
     if missing:

@@ -210,6 +210,12 @@ def test_a_folder_with_nothing_to_read_says_so(terminal: Terminal, tmp_path: Pat
     assert "1 hidden" in done.stderr
 
 
+def test_an_empty_name_is_not_the_folder_that_one_stands_in(terminal: Terminal) -> None:
+    done = terminal("submit", "")
+    assert done.exit_code == 1
+    assert "No such file: ''" in done.stderr
+
+
 def test_an_address_of_another_kind_is_called_so(terminal: Terminal) -> None:
     done = terminal.type("submit", "ftp://example.com/a.pdf")
     assert done.exit_code == 1
