@@ -211,7 +211,7 @@ def test_a_folder_with_nothing_to_read_says_so(terminal: Terminal, tmp_path: Pat
 
 
 def test_an_empty_name_is_not_the_folder_that_one_stands_in(terminal: Terminal) -> None:
-    done = terminal("submit", "")
+    done = terminal.type("submit", "")
     assert done.exit_code == 1
     assert "No such file: ''" in done.stderr
 
