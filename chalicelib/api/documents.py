@@ -82,6 +82,7 @@ def _near_duplicates(document: Document) -> list[dict[str, Any]]:
         {
             "doc_id": other.doc_id,
             "title": other.title or other.filename,
+            "filename": other.filename,
             "similarity": pair.similarity,
             "kind": str(pair.kind),
         }

@@ -28,6 +28,9 @@ const SECTIONS = [
   { path: "service", symbol: "activity", title: "Service", load: () => import("./view_service.js") },
 ];
 
+/** How often the newest jobs are read, for those that were not submitted here. */
+const NEWS_MS = 20_000;
+
 const byId = (id) => document.getElementById(id);
 const main = byId("main");
 const running = el("span", { class: "nav-count", hidden: true });
@@ -112,9 +115,9 @@ function buildNavigation() {
 }
 
 function countRunning() {
-  const number = jobs.running;
+  const { number, more } = jobs.running;
   running.hidden = number === 0;
-  running.replaceChildren(String(number), el("span", { class: "visually-hidden", text: " running" }));
+  running.replaceChildren(`${number}${more ? "+" : ""}`, el("span", { class: "visually-hidden", text: " running" }));
 }
 
 /** The search that is there in every section, and its key: a slash, as elsewhere. */
@@ -144,6 +147,12 @@ async function readHistory() {
     // The Jobs section reads it again and shows what is wrong; here only the count is missing.
     announce(error.message);
   }
+}
+
+/** What other tabs and the command line submit shows up, too; not in a tab that nobody sees. */
+async function readNews() {
+  if (!session.token || document.hidden || !jobs.loaded) return;
+  await jobs.load().then(() => watchHistory(), () => {}); // The next time will do.
 }
 
 function showConnection() {
@@ -180,6 +189,8 @@ async function start() {
     main.focus();
   });
   setInterval(refreshTimes, 30_000);
+  setInterval(readNews, NEWS_MS);
+  document.addEventListener("visibilitychange", readNews); // Back from the terminal, say.
 }
 
 start();

@@ -86,16 +86,17 @@ async function removeDocument(item) {
 }
 
 function alikeList(item) {
-  const line = ({ doc_id: id, title, similarity, kind }) =>
+  const line = ({ doc_id: id, title, filename, similarity, kind }) =>
     el(
       "li",
       {},
       el("a", { href: documentAddress(id), text: title || "Untitled" }),
+      filename && filename !== title && el("span", { class: "muted", text: filename }),
       el("span", { class: "muted", text: `${percent(similarity)}, ${KINDS[kind] ?? words(kind)}` }),
       el("a", {
         class: "button small",
         href: `#/duplicates/${encodeURIComponent(item.doc_id)}/${encodeURIComponent(id)}`,
-        "aria-label": `Compare with ${title}`,
+        "aria-label": `Compare with ${title}${filename && filename !== title ? ` (${filename})` : ""}`,
         text: "Compare",
       }),
     );

@@ -54,7 +54,8 @@ export function documentFacts(item) {
   return [
     topicLink(item),
     item.filename && item.filename !== item.title && el("span", { class: "name", text: item.filename }),
-    item.skill_level && el("span", { text: words(item.skill_level) }),
+    // Nearly everything is in the middle: only what is not says something.
+    item.skill_level && item.skill_level !== "intermediate" && el("span", { text: words(item.skill_level) }),
     item.pages > 0 && el("span", { text: count(item.pages, "page") }),
     Number.isFinite(item.words) && el("span", { text: count(item.words, "word") }),
     relativeTime(item.created_at),

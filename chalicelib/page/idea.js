@@ -1,7 +1,8 @@
 /** One idea: what to build, what speaks for it, what is missing, how to begin. */
 
+import { request } from "./api.js";
 import { documentAddress } from "./document_rows.js";
-import { el, icon } from "./dom.js";
+import { el, icon, setText } from "./dom.js";
 import { percent, words } from "./format.js";
 import { searchAddress } from "./chips.js";
 
@@ -65,15 +66,28 @@ function evidence(entries) {
     if (!documents.has(id)) documents.set(id, { title, concepts: [] });
     documents.get(id).concepts.push(concept);
   }
-  const lines = [...documents].map(([id, { title, concepts }]) =>
-    el(
+  const titles = [...documents.values()].map(({ title }) => title);
+  const lines = [...documents].map(([id, { title, concepts }]) => {
+    const isTwin = titles.filter((one) => one === title).length > 1;
+    return el(
       "li",
       {},
       el("a", { href: documentAddress(id), text: title || "Untitled" }),
+      isTwin && fileNameOf(id),
       el("span", { class: "muted", text: concepts.join(", ") }),
-    ),
-  );
+    );
+  });
   return part("What speaks for it", el("ul", { class: "evidence" }, ...lines));
+}
+
+/** Where two titles are the same: the name of the document's file, once it is read; nothing where it can't be. */
+function fileNameOf(id) {
+  const node = el("span", { class: "muted" });
+  request(documentAddress(id).replace("#", ".")).then(
+    ({ data }) => setText(node, data.filename ?? ""),
+    () => {},
+  );
+  return node;
 }
 
 function missing(names) {

@@ -89,12 +89,12 @@ class Jobs extends EventTarget {
   #byId = new Map();
   #number = 0;
 
-  /** Add a file that is about to be uploaded. */
-  add(file) {
-    const entry = this.#make({ file, size: file.size, phase: "waiting" });
-    this.added.unshift(entry);
+  /** Add files that are about to be uploaded; returns their entries, in the files' order. */
+  add(files) {
+    const entries = files.map((file) => this.#make({ file, size: file.size, phase: "waiting" }));
+    this.added.unshift(...[...entries].reverse());
     this.#tell("list");
-    return entry;
+    return entries;
   }
 
   /** Take in the job that a link became here. */
@@ -169,9 +169,11 @@ class Jobs extends EventTarget {
     this.#tell("list");
   }
 
-  /** How many known jobs and uploads are under way. */
+  /** How many known jobs and uploads are under way: {number, more}, `more` where older ones may be, too. */
   get running() {
-    return [...new Set([...this.added, ...this.history])].filter(isUnderWay).length;
+    const number = [...new Set([...this.added, ...this.history])].filter(isUnderWay).length;
+    const oldest = this.history.at(-1);
+    return { number, more: this.cursor !== null && oldest !== undefined && isUnderWay(oldest) };
   }
 
   #make(values) {

@@ -19,7 +19,8 @@ const LISTED = 200;
 export function resultOf({ job }) {
   const result = job.result ?? {};
   const links = [
-    topicLink(result),
+    // The topic of a job that took it apart is gone.
+    result.doc_id && topicLink(result),
     result.doc_id && documentLink("Open document", result.doc_id),
     ...sectionLinks(result),
   ].filter(Boolean);
@@ -101,6 +102,7 @@ function sectionLinks(result) {
     Array.isArray(result.suggestions) && link("#/ideas", count(result.suggestions.length, "idea")),
     Number.isFinite(result.group_count) &&
       link("#/duplicates", count(result.group_count, "group of duplicates", "groups of duplicates")),
+    Number.isFinite(result.moved) && !Number.isFinite(result.clusters_after) && link("#/topics", `${count(result.moved, "document")} moved to other topics`),
     Number.isFinite(result.clusters_after) && link("#/topics", count(result.clusters_after, "topic")),
   ];
 }

@@ -27,12 +27,14 @@ class Session extends EventTarget {
   /** Why somebody has to sign in again, or null. */
   reason = null;
   #renewal = null;
+  /** Whether this machine was asked for a stack of its own. */
+  #asked = false;
 
   /** Sign in from the address (`#token=…`), from this tab's storage or from the local stack, in this order. */
   async start() {
     const fromAddress = takeFromAddress();
     const saved = stored();
-    this.offersLocal = Boolean(saved.offersLocal);
+    this.offersLocal ||= Boolean(saved.offersLocal);
     if (fromAddress) this.signIn(fromAddress);
     else if (saved.token && saved.source === "typed") this.signIn(saved.token);
     else if (!saved.left) await this.signInLocally();
@@ -45,9 +47,15 @@ class Session extends EventTarget {
 
   /** Ask the local stack for a token; false where there is no such stack (404, 403, unreachable). */
   async signInLocally() {
-    const values = await askLocalStack();
+    const values = await this.#ask();
     if (values) this.#set(values);
     return values !== null;
+  }
+
+  /** Whether a local stack would sign this tab in, which is asked once for a tab that came with a token. */
+  async findLocal() {
+    if (!this.offersLocal && !this.#asked) await this.#ask();
+    return this.offersLocal;
   }
 
   /** Sign out; `reason` is shown on the sign-in form. */
@@ -69,6 +77,13 @@ class Session extends EventTarget {
     }
     if (this.token === token) this.signOut("Your sign-in is no longer valid. Please sign in again.");
     return false;
+  }
+
+  async #ask() {
+    this.#asked = true;
+    const values = await askLocalStack();
+    if (values) this.offersLocal = true;
+    return values;
   }
 
   /** The same person goes on with a new token: no "change". */

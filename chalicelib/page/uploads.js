@@ -10,6 +10,8 @@ import { watch } from "./polling.js";
 
 const AT_ONCE = 3;
 const ATTEMPTS = 4;
+/** Between two questions whether there is room again. */
+const FULL_SECONDS = 15;
 const BUSY = new Set(["waiting", "preparing", "uploading"]);
 
 const queue = [];
@@ -17,7 +19,7 @@ let active = 0;
 
 /** Add files: each becomes an entry at once and is uploaded when its turn comes. */
 export function submit(files, password = null) {
-  const entries = [...files].map((file) => jobs.add(file));
+  const entries = jobs.add([...files]);
   if (entries.length) announce(`${count(entries.length, "file")} added.`);
   queue.push(...entries.map((entry) => ({ entry, password })));
   advance();
@@ -68,7 +70,7 @@ async function upload({ entry, password }) {
   try {
     if (entry.size === 0) throw new ApiError("The file is empty.", { type: "empty_file" });
     jobs.change(entry, { phase: "preparing" });
-    const ticket = await register(entry.file, password);
+    const ticket = await admitted(entry, password);
     jobs.bind(entry, ticket.job_id);
     const limit = ticket.upload.max_bytes;
     if (limit && entry.size > limit) throw tooLarge(limit);
@@ -83,6 +85,19 @@ async function upload({ entry, password }) {
       problem: { message: error.message, retryable: error.retryable },
     });
     announce(`${entry.file.name} was not uploaded. ${error.message}`);
+  }
+}
+
+/** Ask for the upload. While too many of one's jobs wait already, so does this one: a folder may hold more. */
+async function admitted(entry, password) {
+  for (;;) {
+    try {
+      return await register(entry.file, password);
+    } catch (error) {
+      if (error.status !== 429) throw error;
+      jobs.change(entry, { note: "Many of your files wait to be read: the upload goes on as they are done" });
+      await pause(error.retryAfter ?? FULL_SECONDS);
+    }
   }
 }
 

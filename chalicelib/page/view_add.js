@@ -1,7 +1,9 @@
-/** Add: drop, choose or paste files; the samples; what was added in this tab. */
+/** Add: drop, choose or paste files, folders, links; the samples; what was added in this tab. */
 
 import { CardList } from "./card.js";
 import { announce, button, el, icon } from "./dom.js";
+import { chosen, dropped, MOST } from "./folders.js";
+import { count, number } from "./format.js";
 import { jobs } from "./jobs.js";
 import { session } from "./session.js";
 import { submit, submitLink } from "./uploads.js";
@@ -17,6 +19,7 @@ export function open(root) {
   };
   const input = el("input", { type: "file", multiple: true, id: "files", class: "visually-hidden" });
   const zone = dropZone(input);
+  const link = linkForm(complain);
   const samples = session.samples.length > 0 && samplesRow(complain);
   const list = new CardList(() => jobs.added);
   const added = el(
@@ -33,7 +36,8 @@ export function open(root) {
       el("p", { class: "lead", text: "Files go in; text, concepts and topics come out." }),
     ),
     zone,
-    linkForm(complain),
+    folderRow((files) => takeFolder(chosen(files))),
+    link.form,
     problem,
     samples || "",
     added,
@@ -43,6 +47,16 @@ export function open(root) {
     complain(null);
     submit(files);
   };
+  /** What a folder held: too much is refused as a whole, for nobody could tell which files were taken. */
+  function takeFolder({ files, left, over }) {
+    const hidden = left ? ` ${count(left, "hidden or system entry", "hidden or system entries")} left out.` : "";
+    if (over) complain(`That is more than ${number(MOST)} files, the most at a time. Add its folders one by one.`);
+    else if (!files.length) complain(`There is no file in it.${hidden}`);
+    else {
+      take(files);
+      if (hidden) complain(`${count(files.length, "file")} added.${hidden}`);
+    }
+  }
   input.addEventListener("change", () => {
     take(input.files);
     input.value = ""; // So that the same file can be chosen again.
@@ -53,8 +67,8 @@ export function open(root) {
   jobs.addEventListener("list", showAdded);
   showAdded();
   const undo = [
-    listenForDrops(zone, take, complain),
-    listenForPaste(take, complain),
+    listenForDrops(zone, takeFolder, complain),
+    listenForPaste(take, link.offer),
     () => list.close(),
     () => jobs.removeEventListener("list", showAdded),
   ];
@@ -70,13 +84,31 @@ function dropZone(input) {
     el(
       "span",
       { class: "drop-title" },
-      "Drop files here or ",
+      "Drop files or folders here, or ",
       el("span", { class: "drop-link", text: "choose files" }),
     ),
     el("span", { class: "drop-hint", text: "Documents, scans, photos, recordings, films, mails, code, ZIP archives. You can also paste." }),
   );
 }
 
+/** A folder with all that is below it. */
+function folderRow(take) {
+  const input = el("input", { type: "file", webkitdirectory: true, hidden: true, id: "folder" });
+  if (!("webkitdirectory" in input)) return "";
+  input.addEventListener("change", () => {
+    take(input.files);
+    input.value = "";
+  });
+  return el(
+    "div",
+    { class: "folder-row" },
+    input,
+    button("Choose a folder", () => input.click(), { kind: "small", symbol: "add" }),
+    el("span", { text: `With all that is in it, up to ${number(MOST)} files at a time; hidden ones are left out.` }),
+  );
+}
+
+/** {form, offer}: `offer(address)` puts a link into the field, for its owner to send. */
 function linkForm(complain) {
   const input = el("input", {
     type: "url",
@@ -100,7 +132,12 @@ function linkForm(complain) {
       send.disabled = false;
     }
   };
-  return el("form", { class: "link-form", on: { submit: submitted } }, input, send);
+  const offer = (address) => {
+    input.value = address;
+    send.focus();
+    announce("Link pasted. Press Add link to have it read.");
+  };
+  return { form: el("form", { class: "link-form", on: { submit: submitted } }, input, send), offer };
 }
 
 function samplesRow(complain) {
@@ -136,7 +173,7 @@ async function fetchSample({ name, url }) {
 }
 
 /** The whole window takes drops: nobody has to aim, and a miss does not open the file instead of the page. */
-function listenForDrops(zone, take, complain) {
+function listenForDrops(zone, takeFolder, complain) {
   let depth = 0;
   const highlight = (change) => {
     depth = Math.max(0, depth + change);
@@ -146,39 +183,33 @@ function listenForDrops(zone, take, complain) {
     dragenter: () => highlight(1),
     dragleave: () => highlight(-1),
     dragover: (event) => event.preventDefault(),
-    drop: (event) => {
+    drop: async (event) => {
       event.preventDefault();
       highlight(-depth);
-      const { files, folders } = split(event.dataTransfer);
-      if (files.length) take(files);
-      if (folders) complain("A folder can’t be added. Open it and drop the files in it.");
+      if (![...event.dataTransfer.items].some(({ kind }) => kind === "file")) return;
+      try {
+        takeFolder(await dropped(event.dataTransfer));
+      } catch (error) {
+        complain(error.message);
+      }
     },
   };
   Object.entries(handlers).forEach(([type, run]) => window.addEventListener(type, run));
   return () => Object.entries(handlers).forEach(([type, run]) => window.removeEventListener(type, run));
 }
 
-function split(transfer) {
-  const items = [...transfer.items].filter(({ kind }) => kind === "file");
-  const isFolder = (item) => item.webkitGetAsEntry?.()?.isDirectory ?? false;
-  const files = items
-    .filter((item) => !isFolder(item))
-    .map((item) => item.getAsFile())
-    .filter(Boolean);
-  return { files, folders: items.some(isFolder) };
-}
-
-function listenForPaste(take, complain) {
+function listenForPaste(take, offerLink) {
   const onPaste = (event) => {
     const { files } = event.clipboardData;
+    if (!files.length && event.target.closest?.("input, textarea")) return;
     const text = event.clipboardData.getData("text/plain").trim();
     if (files.length) take(files);
-    else if (/^https?:\/\/\S+$/.test(text))
-      complain("That is a link. Only files and text can be pasted here.");
-    else if (text) take([pastedText(text)]);
-    else return;
+    else if (/^https?:\/\/\S+$/.test(text)) offerLink(text);
+    else if (text) {
+      take([pastedText(text)]);
+      announce("Pasted text.");
+    } else return;
     event.preventDefault();
-    if (!files.length && text) announce("Pasted text.");
   };
   document.addEventListener("paste", onPaste);
   return () => document.removeEventListener("paste", onPaste);

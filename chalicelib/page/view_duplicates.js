@@ -117,13 +117,15 @@ function thresholdSlider(value, changed) {
 
 function groupItem(group, changed) {
   const name = `keep-${group.group_id}`;
-  let keep = group.documents[0].doc_id;
-  const rows = group.documents.map((item, index) => {
+  // The one with the most text to begin with: what only the others say is lost.
+  const richest = group.documents.reduce((best, item) => (item.characters > best.characters ? item : best));
+  let keep = richest.doc_id;
+  const rows = group.documents.map((item) => {
     const radio = el("input", {
       type: "radio",
       name,
       value: item.doc_id,
-      checked: index === 0,
+      checked: item === richest,
       "aria-label": `Keep ${titleOf(item)}`,
     });
     const compare = el("a", { class: "button small", text: "Compare" });

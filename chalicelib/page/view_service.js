@@ -195,6 +195,9 @@ async function showFailures(box, isOpen) {
       data.jobs.length
         ? el("ul", { class: "failures" }, ...data.jobs.map(failureLine))
         : el("p", { class: "muted", text: "None of your jobs has failed." }),
+      data.next_cursor
+        ? el("p", {}, `These are the newest ${data.jobs.length}. `, el("a", { href: "#/jobs?state=FAILURE", text: "All failed jobs" }))
+        : "",
     );
   } catch (error) {
     if (isOpen()) box.replaceChildren(failure(error, again));
@@ -202,12 +205,13 @@ async function showFailures(box, isOpen) {
 }
 
 function failureLine(job) {
-  const hint = job.error?.retryable ? "trying again may help" : "trying again does not help";
+  const hint = job.error?.retryable ? " (trying again may help)" : "";
+  const address = `#/jobs/${encodeURIComponent(job.job_id)}`;
   return el(
     "li",
     {},
-    el("span", {}, el("strong", { text: titleOf({ job }) }), relativeTime(job.finished_at)),
-    el("p", { text: `${job.meta?.error ?? job.error?.message ?? "It failed without saying why."} (${hint})` }),
+    el("span", {}, el("a", { href: address, text: titleOf({ job }) }), relativeTime(job.finished_at)),
+    el("p", { text: `${job.meta?.error ?? job.error?.message ?? "It failed without saying why."}${hint}` }),
   );
 }
 

@@ -31,12 +31,14 @@ export function open(root) {
     if (refusal) complain(refusal);
     else session.signIn(input.value.trim());
   };
-  const local =
-    session.offersLocal &&
-    button("Sign in on this machine", async () => {
-      if (!(await session.signInLocally()))
-        complain("No service on this machine offers a sign-in. A token is needed.");
-    });
+  const local = button("Sign in on this machine", async () => {
+    if (!(await session.signInLocally()))
+      complain("No service on this machine offers a sign-in. A token is needed.");
+  });
+  local.hidden = !session.offersLocal;
+  session.findLocal().then((found) => {
+    local.hidden = !found;
+  });
   root.append(
     el(
       "div",

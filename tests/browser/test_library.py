@@ -64,6 +64,8 @@ def test_the_search_that_is_always_there_finds_and_leads_on(library: Page) -> No
     expect(hits).to_have_count(2)
     hits.first.get_by_role("link", name="Finding and fixing slow queries").click()
     expect(library.get_by_role("heading", level=2, name="Near duplicates")).to_be_visible()
+    # Editions of a document have one title: the file's name tells them apart.
+    expect(library.locator(".alike")).to_contain_text(re.compile(r"slow-queries(-mailed\.txt|\.md)"))
 
 
 def test_a_search_without_a_hit_says_what_to_do(library: Page) -> None:
@@ -96,6 +98,10 @@ def test_duplicates_are_compared_and_merged_after_a_question(browser: Browser, s
         expect(
             page.get_by_role("heading", name=re.compile("^2 documents, up to 9[0-9] % alike$"))
         ).to_be_visible(timeout=PAGE_MS)
+        told = re.findall(r"([\d,]+) characters", page.locator(".members").inner_text())
+        most = max(told, key=lambda figure: int(figure.replace(",", "")))
+        kept = page.locator(".member.kept")
+        expect(kept).to_contain_text(f"{most} characters")
         page.get_by_role("link", name="Compare").click()
         expect(page.get_by_role("heading", level=1)).to_have_text(
             re.compile("^9[0-9] % alike$"), timeout=PAGE_MS
@@ -174,6 +180,13 @@ def test_the_service_is_shown_in_figures_and_failed_jobs_are_started_over(
         page.get_by_label("Find jobs by the name of a file or an id").fill("brok")
         expect(page).to_have_url(re.compile(r"#/jobs\?q=brok$"), timeout=PAGE_MS)
         expect(page.get_by_role("article", name="broken.pdf").locator("visible=true")).to_have_count(1)
+
+        # What was submitted elsewhere shows up without a reload.
+        page.get_by_label("Find jobs by the name of a file or an id").fill("")
+        with stack.client_of(token) as client:
+            run_all(client, SAMPLES / "orders.sql")
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.get_by_role("article", name="orders.sql").locator("visible=true")).to_have_count(1)
     with stack.client_of(token) as client:
         timeline = client.job(ended["job_id"])["timeline"]
         assert any("retried" in line["note"] for line in timeline)

@@ -164,6 +164,43 @@ def test_dropped_files_are_added(page: Page) -> None:
     expect(card(page, name).get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
 
 
+def test_a_folder_is_added_with_all_that_is_in_it_but_what_is_hidden(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    (folder / "below").mkdir(parents=True)
+    (folder / ".git").mkdir()
+    (folder / ".git" / "config").write_text("[core]", encoding="utf-8")
+    notes = [write_note(folder), write_note(folder / "below")]
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a folder").click()
+    chooser.value.set_files(folder)
+    for note in notes:
+        expect(card(page, note.name).get_by_text("Done", exact=True)).to_be_visible(timeout=JOB_MS)
+    expect(page.get_by_role("article")).to_have_count(2)
+    expect(page.get_by_text("2 files added. 1 hidden or system entry left out.")).to_be_visible()
+
+
+def test_dropped_folders_are_walked_up_to_a_limit(page: Page) -> None:
+    """The walk itself, over folders as browsers hand them out: a hundred entries at a time."""
+    found = page.evaluate(
+        """async () => {
+          const { dropped, MOST } = await import("./page/folders.js");
+          const leaf = (name) => ({ name, fullPath: `/${name}`, file: (done) => done(new File(["x"], name)) });
+          const folder = (name, entries) => ({ name, isDirectory: true, createReader() {
+            const left = [...entries];
+            return { readEntries: (done) => done(left.splice(0, 100)) };
+          } });
+          const drop = (entry) => dropped({
+            items: [{ kind: "file", webkitGetAsEntry: () => entry, getAsFile: () => null }],
+          });
+          const many = (count) => Array.from({ length: count }, (_, index) => leaf(`${index}.txt`));
+          const some = await drop(folder("a", [folder("b", many(250)), folder(".git", many(3)), leaf(".DS_Store")]));
+          const full = await drop(folder("a", many(MOST + 1)));
+          return [some.files.length, some.files[9].name, some.left, some.over, full.files.length, full.over];
+        }"""
+    )
+    assert found == [250, "9.txt", 2, False, 0, True]
+
+
 def test_the_samples_can_be_tried(page: Page, stack: RunningStack) -> None:
     samples = page.request.get(f"{stack.url}/_local/session").json()["samples"]
     page.get_by_role("button", name="Try the samples").click()
@@ -205,9 +242,18 @@ def test_advice_depends_on_the_error_and_on_what_failed(page: Page) -> None:
     assert said[6] is None
 
 
-def test_a_link_becomes_a_job(page: Page) -> None:
+def test_a_link_is_pasted_anywhere_and_becomes_a_job(page: Page) -> None:
     address = f"https://example.invalid/{uuid.uuid4().hex}.md"
-    page.get_by_label("Link to a page, a file or a film").fill(address)
+    page.evaluate(
+        """(address) => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text/plain", address);
+          const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true });
+          document.body.dispatchEvent(event);
+        }""",
+        address,
+    )
+    expect(page.get_by_label("Link to a page, a file or a film")).to_have_value(address)
     page.get_by_role("button", name="Add link").click()
     expect(card(page, address)).to_be_visible(timeout=PAGE_MS)
 
@@ -278,9 +324,15 @@ def test_a_refused_token_leads_back_to_the_sign_in(browser: Browser, stack: Runn
     expect(page.get_by_text("Your sign-in is no longer valid. Please sign in again.")).to_be_visible(
         timeout=PAGE_MS
     )
+    expect(page.get_by_role("button", name="Sign in on this machine")).to_be_visible(timeout=PAGE_MS)
     page.get_by_label("Access token").fill("forged-again")
     page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_text("This token is not valid, or it has expired.")).to_be_visible(timeout=PAGE_MS)
+    page.evaluate("location.hash = '#token=pasted'")
+    expect(page.get_by_text("Your sign-in is no longer valid.")).to_be_visible(timeout=PAGE_MS)
+    assert "pasted" not in page.url
+    page.get_by_role("button", name="Sign in on this machine").click()
+    expect(page.get_by_role("heading", name="Add to your knowledge bank")).to_be_visible(timeout=PAGE_MS)
     context.close()
 
 

@@ -62,6 +62,7 @@ class NearDuplicate(Struct, forbid_unknown_fields=True, kw_only=True):
     doc_id: Id
     # Its title, or its file name.
     title: str
+    filename: str
     similarity: Share
     kind: Kind
 
