@@ -63,6 +63,11 @@ _OPTIONAL: Final = frozenset(
 _IDS: Final = {"{job}": "job_id", "{doc}": "doc_id"}
 
 
+def concept_names(document: Document) -> list[str]:
+    """Return the names of a document's concepts, as its cluster counts them."""
+    return [str(concept["name"]) for concept in document.concepts]
+
+
 def partition(owner: str) -> str:
     """Return the key of an owner's partition."""
     return f"LIB#{owner}"

@@ -31,9 +31,9 @@ from chalicelib.knowledge.directory import directory_of
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.destinations import kin_of, targets_of
 from chalicelib.library.directory import Generation, StoredDirectory
-from chalicelib.library.documents import Document, counts_key
+from chalicelib.library.documents import Document, concept_names, counts_key
 from chalicelib.library.moves import Member, Moves
-from chalicelib.library.wholelibrary import Sampled, WholeLibrary, concept_names
+from chalicelib.library.wholelibrary import Sampled, WholeLibrary
 
 # Documents whose moves are put together: the more, the fewer transactions.
 _BLOCK: Final = 1000

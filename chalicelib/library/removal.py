@@ -29,7 +29,14 @@ from chalicelib.library.bands import Bands
 from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.directory import StoredDirectory
-from chalicelib.library.documents import Document, Documents, count_removed, counts_key, document_key
+from chalicelib.library.documents import (
+    Document,
+    Documents,
+    concept_names,
+    count_removed,
+    counts_key,
+    document_key,
+)
 from chalicelib.library.pairs import Pairs
 from chalicelib.library.searchindex import fresh_key, gone_key
 from chalicelib.logs import logger
@@ -105,7 +112,7 @@ class Removal:
         """Take a document out of the library. Raise NotFound where somebody else did."""
         text = self._text(document)
         vector = term_vector(text)
-        names = [str(concept["name"]) for concept in document.concepts]
+        names = concept_names(document)
 
         def writes() -> list[Act]:
             # Read afresh: the document may have moved, and the cluster has changed where this is tried again.

@@ -18,7 +18,7 @@ from chalicelib.errors import UploadMissing
 from chalicelib.knowledge.clusters import Share
 from chalicelib.knowledge.packedvectors import PackedVectors
 from chalicelib.knowledge.terms import term_vector
-from chalicelib.library.documents import Document, Documents
+from chalicelib.library.documents import Document, Documents, concept_names
 
 # Documents whose likenesses are looked at; the others of a larger library go where these lead.
 SAMPLE: Final = 20_000
@@ -113,11 +113,6 @@ class WholeLibrary:
             return self.objects.get(document.text_key).decode()
         except UploadMissing:
             return None
-
-
-def concept_names(document: Document) -> list[str]:
-    """Return the names of a document's concepts, as its cluster counts them."""
-    return [str(concept["name"]) for concept in document.concepts]
 
 
 def _chosen(doc_id: str, total: int) -> bool:

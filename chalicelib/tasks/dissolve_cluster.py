@@ -12,9 +12,9 @@ from chalicelib.jobs.run import Publication, Run
 from chalicelib.jobs.states import Stage
 from chalicelib.knowledge.clusters import Share
 from chalicelib.library.assignment import Assignment
-from chalicelib.library.documents import Document
+from chalicelib.library.documents import Document, concept_names
 from chalicelib.library.moves import Member, Moves
-from chalicelib.library.wholelibrary import WholeLibrary, concept_names
+from chalicelib.library.wholelibrary import WholeLibrary
 
 TASK: Final = "dissolve_cluster"
 _PAGE: Final = 100

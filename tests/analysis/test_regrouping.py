@@ -16,7 +16,7 @@ from chalicelib.knowledge.clusters import CATCH_ALL, Share
 from chalicelib.library import destinations, regrouping, wholelibrary
 from chalicelib.library.clusters import Clusters
 from chalicelib.library.directory import Generation
-from chalicelib.library.documents import counts_key
+from chalicelib.library.documents import concept_names, counts_key
 from chalicelib.library.moves import Member
 from chalicelib.library.regrouping import Regrouping
 from chalicelib.tasks.regroup_library import regroup_library
@@ -55,7 +55,7 @@ def scattered() -> tuple[Library, dict[str, str]]:
     for document, vector in list(whole.vectors(library.documents())):
         target = chance.choice(clusters)
         if target != document.cluster_id:
-            share = Share(vector, wholelibrary.concept_names(document))
+            share = Share(vector, concept_names(document))
             moves.move([Member(doc_id=document.doc_id, share=share)], document.cluster_id, target)
     assert library.unsound() == []
     return library, topics
@@ -131,7 +131,7 @@ def test_two_topics_that_their_user_keeps_apart_stay_apart() -> None:
     members = [
         Member(
             doc_id=document.doc_id,
-            share=Share(vector, wholelibrary.concept_names(document)),
+            share=Share(vector, concept_names(document)),
         )
         for document, vector in whole.vectors(some)
     ]

@@ -18,11 +18,11 @@ from chalicelib.knowledge.searchwords import question
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library.claims import Claims
 from chalicelib.library.clusters import Clusters
-from chalicelib.library.documents import Document, Documents
+from chalicelib.library.documents import Document, Documents, concept_names
 from chalicelib.library.moves import Member, Moves
 from chalicelib.library.removal import Removal
 from chalicelib.library.search import Filter, Found, Search
-from chalicelib.library.wholelibrary import WholeLibrary, concept_names
+from chalicelib.library.wholelibrary import WholeLibrary
 from chalicelib.tasks.find_duplicates import find_duplicates
 from chalicelib.tasks.ingestion import publish_document
 from chalicelib.tasks.registry import TASKS

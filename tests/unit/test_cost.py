@@ -119,16 +119,7 @@ def test_ten_light_jobs_share_what_they_need(
 
 
 def test_what_is_published_is_charged_by_its_size() -> None:
-    job = Job(
-        job_id=new_id(),
-        owner="ann",
-        task="nothing",
-        queue="uploads",
-        state=State.PROCESSING,
-        stage="",
-        created_at=1,
-        updated_at=1,
-    )
+    job = _job()
 
     def written(*writes: Act, **fields: object) -> float:
         cost.METER.start()
@@ -146,19 +137,23 @@ def test_what_is_published_is_charged_by_its_size() -> None:
 
 def test_a_file_that_was_put_is_counted_as_a_number() -> None:
     """JSON tells `true` from 1, and who reads the answer takes neither for the other."""
-    job = Job(
+    job = _job(params={"source": "inline/j/source"})
+    cost.METER.start()
+    assert type(cost.of_run(job)["requests"]["s3_put"]) is int
+
+
+def _job(**fields: Any) -> Job:
+    return Job(
         job_id=new_id(),
         owner="ann",
         task="nothing",
         queue="uploads",
         state=State.PROCESSING,
         stage="",
-        params={"source": "inline/j/source"},
         created_at=1,
         updated_at=1,
+        **fields,
     )
-    cost.METER.start()
-    assert type(cost.of_run(job)["requests"]["s3_put"]) is int
 
 
 def _drain() -> list[Received]:

@@ -15,9 +15,8 @@ from chalicelib.knowledge.clusters import CATCH_ALL, Share
 from chalicelib.knowledge.terms import term_vector
 from chalicelib.library import regroup_jobs
 from chalicelib.library.clusters import Clusters
-from chalicelib.library.documents import Documents
+from chalicelib.library.documents import Documents, concept_names
 from chalicelib.library.moves import Member, Moves
-from chalicelib.library.wholelibrary import concept_names
 from chalicelib.tasks import dissolve_cluster as dissolving
 from chalicelib.tasks.dissolve_cluster import dissolve_cluster
 from tests.unit.conftest import Api
